@@ -1,0 +1,36 @@
+package viewing
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// sessionNamed makes the id of a session from a short name, nameOf finds the name.
+func sessionNamed(name string) (id SessionID) {
+	copy(id[:], name)
+	return id
+}
+
+func nameOf(id SessionID) string { return strings.TrimRight(string(id[:]), "\x00") }
+
+func moment(t *testing.T, d *datadriven.TestData, text string) Millis {
+	duration, err := time.ParseDuration(text)
+	if err != nil {
+		d.Fatalf(t, "%v", err)
+	}
+	return Millis(duration.Milliseconds())
+}
+
+func scan(t *testing.T, d *datadriven.TestData, text string, to any) {
+	if _, err := fmt.Sscan(text, to); err != nil {
+		d.Fatalf(t, "%q: %v", text, err)
+	}
+}
+
+func since(at Millis) time.Duration { return asDuration(int64(at - interactionEpoch)) }
+
+func asDuration(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
