@@ -122,10 +122,8 @@ func checkArray(b []byte) error {
 		}
 		return ErrNoEvents
 	}
-	tooMany := false
 	for n := 0; ; n++ {
-		tooMany = n >= MaxEvents
-		if tooMany {
+		if n == MaxEvents {
 			return ErrTooMany
 		}
 		end, expected := skipValue(b, i)

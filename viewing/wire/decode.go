@@ -23,7 +23,7 @@ type Decoder struct {
 // DecodeEvent reads b, one JSON object with nothing but white space around it,
 // into e, whose former content is lost but for the memory of its bitrates. The
 // error is a *viewing.FieldError where a field can be named and a *SyntaxError
-// otherwise; e then holds no event.
+// otherwise, shared and not to be changed; e then holds no event.
 func (d *Decoder) DecodeEvent(b []byte, e *viewing.Event) error {
 	seen, err := d.document(b, e)
 	if err != nil {
@@ -148,6 +148,9 @@ func (d *Decoder) value(f field, b []byte, i int, e *viewing.Event) (end int, ok
 }
 
 func (d *Decoder) setText(f field, text []byte, e *viewing.Event) (ok bool) {
+	if len(text) > viewing.MaxTextBytes {
+		return false // unescape may have cut it
+	}
 	switch f {
 	case fieldSessionID:
 		e.SessionID, ok = viewing.ParseSessionID(text)

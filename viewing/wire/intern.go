@@ -2,30 +2,52 @@ package wire
 
 import "github.com/playhead-load/playhead/viewing"
 
-// maxInterned bounds the texts that a Decoder remembers.
-const maxInterned = 4096
+const (
+	maxInterned = 4096 // texts that a Decoder remembers
+	recentTexts = 64   // of them, those found without hashing; a power of two
+)
 
 // interner gives one string for equal bytes. When it is full it forgets all and
 // begins again, so that junk costs allocations only while it lasts.
 type interner struct {
-	known map[string]string
+	recent [recentTexts]string
+	known  map[string]string
 }
 
 // intern is not ok when text is longer than any text may be.
 func (in *interner) intern(text []byte) (string, bool) {
-	if s, found := in.known[string(text)]; found {
-		return s, true
+	if len(text) == 0 {
+		return "", true
+	}
+	recent := &in.recent[recentSlot(text)]
+	if *recent == string(text) {
+		return *recent, true
 	}
 	if len(text) > viewing.MaxTextBytes {
 		return "", false
 	}
+	s, found := in.known[string(text)]
+	if !found {
+		s = in.remember(string(text))
+	}
+	*recent = s
+	return s, true
+}
+
+func (in *interner) remember(s string) string {
 	if in.known == nil {
 		in.known = make(map[string]string)
 	}
 	if len(in.known) >= maxInterned {
 		clear(in.known)
 	}
-	s := string(text)
 	in.known[s] = s
-	return s, true
+	return s
+}
+
+// recentSlot tells the few texts that are common at one time apart: rungs such as
+// 3000 and 5800 differ at the front, codes often at the end.
+func recentSlot(text []byte) uint {
+	n := uint(len(text))
+	return (uint(text[0])*5 + uint(text[n/2])*17 + uint(text[n-1])*29 + n) % recentTexts
 }

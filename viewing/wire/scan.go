@@ -36,21 +36,7 @@ const (
 func stringEnd(b []byte, i int) (end int, plain bool) {
 	plain = true
 	for {
-		for i+8 <= len(b) {
-			// The lowest marked byte of "has a zero byte" is always a true one
-			// (Bit Twiddling Hacks, S. E. Anderson).
-			word := binary.LittleEndian.Uint64(b[i:])
-			quote, slash := word^(onesOfBytes*'"'), word^(onesOfBytes*'\\')
-			found := ((quote-onesOfBytes)&^quote | (slash-onesOfBytes)&^slash) & highsOfBytes
-			if found != 0 {
-				i += bits.TrailingZeros64(found) >> 3
-				break
-			}
-			i += 8
-		}
-		for i < len(b) && b[i] != '"' && b[i] != '\\' {
-			i++
-		}
+		i = quoteOrBackslash(b, i)
 		if i >= len(b) {
 			return -1, plain
 		}
@@ -60,6 +46,25 @@ func stringEnd(b []byte, i int) (end int, plain bool) {
 		plain = false
 		i += 2
 	}
+}
+
+// quoteOrBackslash finds the first of either from b[i] on, eight bytes at a time.
+// It is at least len(b) if there is none.
+func quoteOrBackslash(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		// The lowest marked byte of "has a zero byte" is always a true one
+		// (Bit Twiddling Hacks, S. E. Anderson).
+		word := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := word^(onesOfBytes*'"'), word^(onesOfBytes*'\\')
+		found := ((quote-onesOfBytes)&^quote | (slash-onesOfBytes)&^slash) & highsOfBytes
+		if found != 0 {
+			return i + bits.TrailingZeros64(found)>>3
+		}
+	}
+	for i < len(b) && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // inToken marks the bytes of numbers and of true, false and null, well or badly
@@ -76,65 +81,62 @@ var inToken = func() (table [256]bool) {
 // structure breaks at end for want of that.
 func skipValue(b []byte, i int) (end int, expected string) {
 	var objects uint64 // one bit a level, the deepest last: 1 is an object, 0 an array
-	depth, opened := 0, false
+	depth := 0
 	for {
-		// Here stands a value, a key and a value, or the end of what was just opened.
 		i = skipSpace(b, i)
-		closing := opened && i < len(b) && b[i] == closer(objects)
-		if !closing {
-			if depth > 0 && objects&1 == 1 {
-				if i, expected = skipKey(b, i); expected != "" {
-					return i, expected
-				}
-			}
-			if i >= len(b) {
-				return i, "a value"
-			}
-			switch c := b[i]; {
-			case c == '{' || c == '[':
-				if depth == maxDepth {
-					return i, "no deeper nesting"
-				}
-				objects, depth, opened = objects<<1, depth+1, true
-				if c == '{' {
-					objects |= 1
-				}
-				i++
-				continue
-			case c == '"':
-				if end, _ = stringEnd(b, i+1); end < 0 {
-					return len(b), "the end of a string"
-				}
-				i = end + 1
-			case inToken[c]:
-				for i < len(b) && inToken[b[i]] {
-					i++
-				}
-			default:
-				return i, "a value"
+		if depth > 0 && objects&1 == 1 {
+			if i, expected = skipKey(b, i); expected != "" {
+				return i, expected
 			}
 		}
-		opened = false
+		if i < len(b) && (b[i] == '{' || b[i] == '[') {
+			if depth == maxDepth {
+				return i, "no deeper nesting"
+			}
+			objects, depth = objects<<1, depth+1
+			if b[i] == '{' {
+				objects |= 1
+			}
+			if i = skipSpace(b, i+1); i >= len(b) || b[i] != closer(objects) {
+				continue
+			}
+		} else if i, expected = skipScalar(b, i); expected != "" {
+			return i, expected
+		}
 		// Here stands a comma, or the end of one level or more.
-		for {
+		for ; ; i++ {
 			if depth == 0 {
 				return i, ""
 			}
 			i = skipSpace(b, i)
-			if i >= len(b) {
-				return i, "a comma or a closing bracket"
-			}
-			if b[i] == ',' {
+			if i < len(b) && b[i] == ',' {
 				i++
 				break
 			}
-			if b[i] != closer(objects) {
+			if i >= len(b) || b[i] != closer(objects) {
 				return i, "a comma or a closing bracket"
 			}
 			objects, depth = objects>>1, depth-1
-			i++
 		}
 	}
+}
+
+// skipScalar goes behind a string, a number or a word.
+func skipScalar(b []byte, i int) (next int, expected string) {
+	if i < len(b) && b[i] == '"' {
+		end, _ := stringEnd(b, i+1)
+		if end < 0 {
+			return len(b), "the end of a string"
+		}
+		return end + 1, ""
+	}
+	for next = i; next < len(b) && inToken[b[next]]; {
+		next++
+	}
+	if next == i {
+		return i, "a value"
+	}
+	return next, ""
 }
 
 func closer(objects uint64) byte {

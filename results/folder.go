@@ -1,0 +1,238 @@
+package results
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// The names of a run folder's files. An operation's histograms are in
+// <operation>.response.hlog and <operation>.service.hlog.
+const (
+	RunFile      = "run.json"
+	SeriesFile   = "series.csv"
+	ScenarioFile = "scenario.yaml"
+
+	responseSuffix = ".response.hlog"
+	serviceSuffix  = ".service.hlog"
+)
+
+// Files is what a run folder holds beside run.json.
+type Files struct {
+	Measurements Measurements
+	Series       []Interval
+	Scenario     []byte // the scenario as run
+}
+
+// Write writes a run's folder, making dir where it is missing and replacing
+// the files of an earlier run in it. Each file is written under a temporary
+// name and then renamed, run.json last: where it stands, the rest does too.
+// It sets run.Schema and run.Dir. Errors name the path.
+func Write(dir string, run *Run, files Files) error {
+	run.Schema, run.Dir = Schema, dir
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make run folder: %w", err)
+	}
+	// An earlier run.json must not vouch for files that are being replaced.
+	if err := removeFile(filepath.Join(dir, RunFile)); err != nil {
+		return err
+	}
+	for _, op := range Ops() {
+		if err := writeMeasurement(dir, op, run, files.Measurements); err != nil {
+			return err
+		}
+	}
+	series, err := encodeSeries(files.Series)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", filepath.Join(dir, SeriesFile), err)
+	}
+	if err := writeFile(filepath.Join(dir, SeriesFile), series); err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, ScenarioFile), files.Scenario); err != nil {
+		return err
+	}
+	encoded, err := encodeRun(run)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", filepath.Join(dir, RunFile), err)
+	}
+	return writeFile(filepath.Join(dir, RunFile), encoded)
+}
+
+// encodeRun is run.json: indented, with empty lists rather than null, and with
+// "<" in a threshold left readable.
+func encodeRun(run *Run) ([]byte, error) {
+	r := *run
+	if r.Operations == nil {
+		r.Operations = map[string]Operation{}
+	}
+	if r.Faults == nil {
+		r.Faults = []Fault{}
+	}
+	if r.Thresholds == nil {
+		r.Thresholds = []ThresholdResult{}
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(&r)
+	return buf.Bytes(), err
+}
+
+// ReadRun reads dir's run.json. Fields it does not know are left aside, as a
+// later version may have added them; another schema is an error.
+func ReadRun(dir string) (*Run, error) {
+	path := filepath.Join(dir, RunFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read run: %w", err)
+	}
+	var run Run
+	if err := json.Unmarshal(data, &run); err != nil {
+		return nil, fmt.Errorf("read run %s: %w", path, err)
+	}
+	if run.Schema != Schema {
+		return nil, fmt.Errorf("read run %s: schema is %q, expected %q", path, run.Schema, Schema)
+	}
+	run.Dir = dir
+	return &run, nil
+}
+
+// ReadMeasurements reads the histograms in dir, of the operations that have them.
+func ReadMeasurements(dir string) (Measurements, error) {
+	measured := make(Measurements)
+	for _, op := range Ops() {
+		response, err := readHistogram(filepath.Join(dir, op.String()+responseSuffix))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		service, err := readHistogram(filepath.Join(dir, op.String()+serviceSuffix))
+		if err != nil {
+			return nil, err
+		}
+		measured[op] = Measurement{Response: response, Service: service}
+	}
+	return measured, nil
+}
+
+func writeMeasurement(dir string, op Op, run *Run, measured Measurements) error {
+	m, ok := measured[op]
+	for suffix, h := range map[string]*hdrhistogram.Histogram{responseSuffix: m.Response, serviceSuffix: m.Service} {
+		path := filepath.Join(dir, op.String()+suffix)
+		if !ok {
+			if err := removeFile(path); err != nil {
+				return err
+			}
+			continue
+		}
+		encoded, err := encodeHistogram(h, op, run)
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", path, err)
+		}
+		if err := writeFile(path, encoded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encodeHistogram writes a histogram as a log of one interval, the whole run.
+func encodeHistogram(h *hdrhistogram.Histogram, op Op, run *Run) ([]byte, error) {
+	startMS := run.StartedAt.UnixMilli()
+	h = h.Clone()
+	h.SetTag(op.String())
+	h.SetStartTimeMs(startMS)
+	h.SetEndTimeMs(startMS + int64(run.DurationS*1000))
+
+	var buf bytes.Buffer
+	w := hdrhistogram.NewHistogramLogWriter(&buf)
+	err := errors.Join(
+		w.OutputComment("[values in microseconds; Interval_Max in seconds]"),
+		w.OutputLogFormatVersion(),
+		w.OutputStartTime(startMS),
+		w.OutputLegend(),
+		w.OutputIntervalHistogram(h),
+	)
+	return buf.Bytes(), err
+}
+
+// readHistogram reads a histogram log and merges its intervals.
+func readHistogram(path string) (*hdrhistogram.Histogram, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read histogram: %w", err)
+	}
+	defer file.Close()
+	reader := hdrhistogram.NewHistogramLogReader(file)
+	merged, intervals := newHistogram(), 0
+	for {
+		h, err := reader.NextIntervalHistogram()
+		if err != nil {
+			return nil, fmt.Errorf("read histogram %s: %w", path, err)
+		}
+		if h == nil {
+			break
+		}
+		if dropped := merged.Merge(h); dropped > 0 {
+			return nil, fmt.Errorf("read histogram %s: %d values are out of range", path, dropped)
+		}
+		intervals++
+	}
+	if intervals == 0 {
+		return nil, fmt.Errorf("read histogram %s: no histogram in it", path)
+	}
+	return merged, nil
+}
+
+// encodeSeries writes one row an interval; a percentile of nothing is an empty cell.
+func encodeSeries(series []Interval) ([]byte, error) {
+	var buf bytes.Buffer
+	w := csv.NewWriter(&buf)
+	rows := [][]string{{"at_s", "count", "rate_per_s", "active_sessions", "p50_ms", "p99_ms", "errors", "denied"}}
+	for _, in := range series {
+		p50, p99 := "", ""
+		if in.Count > 0 {
+			p50, p99 = formatFloat(in.P50MS), formatFloat(in.P99MS)
+		}
+		rows = append(rows, []string{
+			formatFloat(in.AtS), strconv.FormatInt(in.Count, 10), formatFloat(in.RatePerS),
+			strconv.FormatInt(in.ActiveSessions, 10), p50, p99,
+			strconv.FormatInt(in.Errors, 10), strconv.FormatInt(in.Denied, 10),
+		})
+	}
+	err := w.WriteAll(rows)
+	return buf.Bytes(), err
+}
+
+func formatFloat(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace earlier run: %w", err)
+	}
+	return nil
+}
+
+// writeFile makes path appear whole or not at all.
+func writeFile(path string, data []byte) error {
+	temporary := path + ".tmp"
+	if err := os.WriteFile(temporary, data, 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temporary))
+	}
+	return nil
+}

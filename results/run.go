@@ -1,0 +1,213 @@
+// Package results is what a run leaves behind: the record of every operation,
+// its statistics, the thresholds judged against them, the folder on disk and
+// the summary a person reads at the end.
+//
+// The instrument comes first: a run whose generator was unfit has no verdict
+// (void), a run whose answers were wrong is violated however fast it was, and
+// only then do thresholds count.
+package results
+
+import (
+	"time"
+)
+
+// Schema is the value of run.json's "schema" field that this package writes.
+const Schema = "playhead.run/1"
+
+// Verdict is what a run came to.
+type Verdict string
+
+// The verdicts, from best to worst.
+const (
+	VerdictPass     Verdict = "pass"     // everything held
+	VerdictFail     Verdict = "fail"     // a threshold was crossed
+	VerdictViolated Verdict = "violated" // an invariant was violated: the audit found a wrong answer
+	VerdictVoid     Verdict = "void"     // the generator was unfit: there is no verdict on the target
+)
+
+// Exit codes of a judged run.
+const (
+	ExitPass     = 0
+	ExitVoid     = 97
+	ExitViolated = 98
+	ExitFail     = 99 // k6's own code for a crossed threshold
+)
+
+// Run is run.json: one run, complete. Times ending in _s are seconds, in _ms
+// milliseconds, rates are per wall second. A Run is a plain value, to be used
+// by one goroutine at a time.
+type Run struct {
+	Schema    string    `json:"schema"` // always Schema; filled in by Write
+	ID        string    `json:"id"`
+	Scenario  string    `json:"scenario"` // the scenario's name
+	Seed      uint64    `json:"seed"`
+	StartedAt time.Time `json:"started_at"`
+	DurationS float64   `json:"duration_s"` // wall seconds measured
+
+	Target     Target               `json:"target"`
+	Load       Load                 `json:"load"`
+	Operations map[string]Operation `json:"operations"` // by Op.String(); only operations that occurred
+	Generator  Generator            `json:"generator"`
+	Audit      Audit                `json:"audit"`
+	Faults     []Fault              `json:"faults"`
+	Thresholds []ThresholdResult    `json:"thresholds"`
+
+	Verdict    Verdict `json:"verdict"`
+	VoidReason string  `json:"void_reason,omitempty"` // why, when Verdict is void
+
+	Dir string `json:"-"` // the run's folder, set by Write and ReadRun
+}
+
+// Target says what was tested.
+type Target struct {
+	Design string `json:"design"`
+	Nodes  int    `json:"nodes"`
+}
+
+// Load sets the rate that was asked for beside what was sent and what was
+// answered. All rates are operations per wall second over the measured time.
+type Load struct {
+	TargetPerS         float64 `json:"target_per_s"`   // what the plan asked for
+	OfferedPerS        float64 `json:"offered_per_s"`  // what the generator sent
+	AchievedPerS       float64 `json:"achieved_per_s"` // what was answered
+	ActiveSessionsPeak int64   `json:"active_sessions_peak"`
+	Unsent             int64   `json:"unsent"`  // planned operations that were never sent
+	Retries            int64   `json:"retries"` // tries after the first
+}
+
+// Operation is one operation's figures. Count includes errors and denials,
+// and so do the percentiles: a timeout was waited for like any answer.
+type Operation struct {
+	Count      int64       `json:"count"`
+	Errors     int64       `json:"errors"`
+	Denied     int64       `json:"denied"`
+	RatePerS   float64     `json:"rate_per_s"`
+	ResponseMS Percentiles `json:"response_ms"`       // from the moment the operation was due
+	ServiceMS  Percentiles `json:"service_ms"`        // from the moment it was sent
+	Clipped    int64       `json:"clipped,omitempty"` // times out of the histograms' range, recorded at its edge
+}
+
+// Percentiles of a time in milliseconds, to three significant digits.
+type Percentiles struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99.9"`
+	Max  float64 `json:"max"`
+}
+
+// Generator tells whether the instrument was fit to measure.
+type Generator struct {
+	Fit       bool    `json:"fit"`
+	SendLagMS SendLag `json:"send_lag_ms"`
+	CPU       float64 `json:"cpu"` // mean share of the machine's processors it used, 0 … 1
+}
+
+// SendLag is how late operations were sent, in milliseconds after they were due.
+type SendLag struct {
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// Audit is what the independent auditor found. Sessions is 0 when nothing was
+// audited, and then no threshold on the audit can pass.
+type Audit struct {
+	Sessions           int64 `json:"sessions"`            // sessions checked
+	EventsAcknowledged int64 `json:"events_acknowledged"` // answered as accepted or duplicate
+	Unacknowledged     int64 `json:"unacknowledged"`      // sent, and never answered: may be there or not
+	EventsLost         int64 `json:"events_lost"`         // acknowledged, and not there
+	OverAdmissions     int64 `json:"over_admissions"`     // admitted over the limit
+	FalseDenials       int64 `json:"false_denials"`       // denied below it
+	PositionMismatches int64 `json:"position_mismatches"`
+	HistoryMismatches  int64 `json:"history_mismatches"`
+
+	Linearizable    *bool           `json:"linearizable"` // nil: not checked, or not decided
+	Linearizability Linearizability `json:"linearizability"`
+
+	Examples []Example `json:"examples,omitempty"` // bounded by the auditor
+}
+
+// Linearizability counts the accounts whose histories of starts and stops were
+// checked. Unknown are those the checker gave up on within its time.
+type Linearizability struct {
+	AccountsChecked int64 `json:"accounts_checked"`
+	Illegal         int64 `json:"illegal"`
+	Unknown         int64 `json:"unknown"`
+}
+
+// Example is one violation, shown so that it can be looked for.
+type Example struct {
+	Kind      string `json:"kind"` // events_lost, over_admissions, false_denials, position_mismatches, history_mismatches, linearizable
+	AccountID int64  `json:"account_id"`
+	SessionID string `json:"session_id,omitempty"`
+	Detail    string `json:"detail"`
+}
+
+// Violations counts what breaks an invariant. An audit that was not made has none.
+func (a *Audit) Violations() int64 {
+	n := a.EventsLost + a.OverAdmissions + a.FalseDenials + a.PositionMismatches + a.HistoryMismatches + a.Linearizability.Illegal
+	if a.Linearizable != nil && !*a.Linearizable && a.Linearizability.Illegal == 0 {
+		n++
+	}
+	return n
+}
+
+// Fault is one fault as it was injected. Seconds count from the start of the run.
+type Fault struct {
+	AtS              float64  `json:"at_s"`
+	Kind             string   `json:"kind"`
+	Target           string   `json:"target,omitempty"`         // id of the node that was hit
+	RestartedAtS     *float64 `json:"restarted_at_s,omitempty"` // nil: it was not restarted
+	RecoveredAfterMS *float64 `json:"recovered_after_ms"`       // nil: no answer came again before the end
+}
+
+// ThresholdResult is one threshold, judged.
+type ThresholdResult struct {
+	Metric     string   `json:"metric"`
+	Expression string   `json:"expression"`
+	Value      *float64 `json:"value"` // nil: there was nothing to measure, and OK is false
+	OK         bool     `json:"ok"`
+	Note       string   `json:"note,omitempty"` // why, when Value is nil
+}
+
+// Judge works out the verdict from the run's parts: void before violated
+// before fail before pass. It does not look at, or set, r.Verdict.
+func (r *Run) Judge() Verdict {
+	if !r.Generator.Fit || r.VoidReason != "" {
+		return VerdictVoid
+	}
+	if r.Audit.Violations() > 0 {
+		return VerdictViolated
+	}
+	for i := range r.Thresholds {
+		if !r.Thresholds[i].OK {
+			return VerdictFail
+		}
+	}
+	return VerdictPass
+}
+
+// ExitCode is the code the command ends with: 0, 97, 98 or 99. Where the
+// stated verdict and the run's parts disagree, the worse one counts; a verdict
+// of an unknown name is void.
+func (r *Run) ExitCode() int {
+	stated := r.Verdict
+	if stated == "" {
+		stated = VerdictPass
+	}
+	for _, v := range []Verdict{VerdictVoid, VerdictViolated, VerdictFail} {
+		if stated == v || r.Judge() == v {
+			return exitCodes[v]
+		}
+	}
+	if stated != VerdictPass {
+		return ExitVoid
+	}
+	return ExitPass
+}
+
+var exitCodes = map[Verdict]int{
+	VerdictFail:     ExitFail,
+	VerdictViolated: ExitViolated,
+	VerdictVoid:     ExitVoid,
+}

@@ -1,0 +1,259 @@
+package results
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	summaryWidth    = 100 // columns that free text is wrapped to
+	leaderWidth     = 24  // columns of a name with its dotted leader
+	examplesPerKind = 3   // shown of each kind of violation; run.json has them all
+)
+
+// Summary writes what a person reads at the end of a run, in the manner of
+// k6's summary, at most 110 columns wide. color adds ANSI colours; the text is
+// the same without them.
+func Summary(w io.Writer, run *Run, color bool) error {
+	p := &printer{color: color}
+	p.header(run)
+	p.thresholds(run.Thresholds)
+	p.operations(run)
+	p.load(run)
+	p.faults(run.Faults)
+	p.audit(&run.Audit)
+	if run.Dir != "" {
+		p.line("")
+		p.line("  %s %s", p.dim("run folder"), run.Dir)
+	}
+	p.line("")
+	if _, err := w.Write(p.buf.Bytes()); err != nil {
+		return fmt.Errorf("write summary: %w", err)
+	}
+	return nil
+}
+
+type printer struct {
+	buf   bytes.Buffer
+	color bool
+}
+
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(&p.buf, format+"\n", args...) }
+
+func (p *printer) paint(code, text string) string {
+	if !p.color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (p *printer) bold(s string) string   { return p.paint("1", s) }
+func (p *printer) dim(s string) string    { return p.paint("2", s) }
+func (p *printer) red(s string) string    { return p.paint("31", s) }
+func (p *printer) green(s string) string  { return p.paint("32", s) }
+func (p *printer) yellow(s string) string { return p.paint("33", s) }
+
+func (p *printer) mark(ok bool) string {
+	if ok {
+		return p.green("✓")
+	}
+	return p.red("✗")
+}
+
+func (p *printer) section(title string) {
+	p.line("")
+	p.line("  %s %s", p.dim("█"), p.bold(title))
+	p.line("")
+}
+
+// leader fills a name with dots: "start ................:".
+func (p *printer) leader(name string) string {
+	dots := max(leaderWidth-utf8.RuneCountInString(name)-2, 1)
+	return name + " " + p.dim(strings.Repeat(".", dots)+":")
+}
+
+func (p *printer) header(run *Run) {
+	nodes := "nodes"
+	if run.Target.Nodes == 1 {
+		nodes = "node"
+	}
+	p.line("")
+	p.line("  %s %s", p.bold(run.Scenario), p.dim(fmt.Sprintf("· %s, %d %s · %s · seed %d",
+		run.Target.Design, run.Target.Nodes, nodes, formatMS(run.DurationS*1000), run.Seed)))
+	p.line("")
+	switch run.ExitCode() {
+	case ExitPass:
+		held, right := "every threshold held", "every answer was right"
+		if len(run.Thresholds) == 0 {
+			held = "no threshold was set"
+		}
+		if run.Audit.Sessions == 0 {
+			right = "nothing was audited"
+		}
+		p.verdict(p.green, "✓ PASSED", held+", "+right)
+	case ExitFail:
+		crossed := 0
+		for _, t := range run.Thresholds {
+			if !t.OK {
+				crossed++
+			}
+		}
+		p.verdict(p.red, "✗ FAILED", fmt.Sprintf("%d of %s crossed", crossed, plural(int64(len(run.Thresholds)), "threshold")))
+	case ExitViolated:
+		p.verdict(p.red, "✗ VIOLATED", fmt.Sprintf("the audit found %s", plural(run.Audit.Violations(), "wrong answer")))
+	default:
+		reason := run.VoidReason
+		if reason == "" {
+			reason = "the generator was unfit to measure"
+		}
+		p.verdict(p.yellow, "! VOID", reason)
+	}
+}
+
+func (p *printer) verdict(paint func(string) string, word, text string) {
+	lines := wrap(text, summaryWidth-2-utf8.RuneCountInString(word)-2)
+	indent := strings.Repeat(" ", utf8.RuneCountInString(word))
+	for i, l := range lines {
+		if i == 0 {
+			p.line("  %s  %s", paint(word), l)
+			continue
+		}
+		p.line("  %s  %s", indent, l)
+	}
+}
+
+func (p *printer) thresholds(thresholds []ThresholdResult) {
+	if len(thresholds) == 0 {
+		return
+	}
+	p.section("THRESHOLDS")
+	var previous string
+	for i, t := range thresholds {
+		if t.Metric != previous {
+			if i > 0 {
+				p.line("")
+			}
+			p.line("    %s", t.Metric)
+			previous = t.Metric
+		}
+		actual := p.dim(t.Note)
+		if t.Value != nil {
+			aggregation := t.Expression
+			if at := strings.IndexAny(aggregation, "<>=!"); at > 0 {
+				aggregation = strings.TrimSpace(aggregation[:at])
+			}
+			actual = aggregation + "=" + formatMetric(t.Metric, aggregation, *t.Value)
+		}
+		p.line("    %s '%s' %s", p.mark(t.OK), t.Expression, actual)
+	}
+}
+
+// formatMetric gives a threshold's value the unit of its metric.
+func formatMetric(metric, aggregation string, value float64) string {
+	switch {
+	case strings.HasSuffix(metric, "_ms"):
+		return formatMS(value)
+	case aggregation == "rate", metric == metricAchieved:
+		return formatShare(value)
+	}
+	return formatNumber(value)
+}
+
+func (p *printer) operations(run *Run) {
+	p.section("OPERATIONS")
+	if len(run.Operations) == 0 {
+		p.line("    none occurred")
+		return
+	}
+	p.line("    %s", p.dim(fmt.Sprintf("%-*s%11s%10s%9s%9s%9s%9s%9s%13s", leaderWidth, "",
+		"count", "rate", "p50", "p90", "p99", "p99.9", "max", "service p99")))
+	for _, name := range operationsInOrder(run.Operations) {
+		o := run.Operations[name]
+		r := o.ResponseMS
+		p.line("    %s%11s%10s%9s%9s%s%9s%9s%s", p.leader(name), formatCount(o.Count), formatRate(o.RatePerS),
+			formatMS(r.P50), formatMS(r.P90), p.bold(fmt.Sprintf("%9s", formatMS(r.P99))), formatMS(r.P999), formatMS(r.Max),
+			p.dim(fmt.Sprintf("%13s", formatMS(o.ServiceMS.P99))))
+		if beside := p.besides(o); len(beside) > 0 {
+			p.line("    %*s%s", leaderWidth+3, "", strings.Join(beside, p.dim(" · ")))
+		}
+	}
+}
+
+// besides tells what a plain row leaves out.
+func (p *printer) besides(o Operation) []string {
+	var beside []string
+	if o.Errors > 0 {
+		beside = append(beside, p.red(fmt.Sprintf("%s (%s)", plural(o.Errors, "error"), formatShare(float64(o.Errors)/float64(o.Count)))))
+	}
+	if o.Denied > 0 {
+		beside = append(beside, fmt.Sprintf("%s denied (%s)", formatCount(o.Denied), formatShare(float64(o.Denied)/float64(o.Count))))
+	}
+	if o.Clipped > 0 {
+		beside = append(beside, p.yellow(fmt.Sprintf("%s clipped to the histograms' range", formatCount(o.Clipped))))
+	}
+	return beside
+}
+
+func operationsInOrder(operations map[string]Operation) []string {
+	names := make([]string, 0, len(operations))
+	for name := range operations {
+		names = append(names, name)
+	}
+	rank := func(name string) int {
+		if op, err := ParseOp(name); err == nil {
+			return int(op)
+		}
+		return int(opCount)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if ra, rb := rank(a), rank(b); ra != rb {
+			return ra - rb
+		}
+		return strings.Compare(a, b)
+	})
+	return names
+}
+
+func (p *printer) load(run *Run) {
+	p.section("LOAD")
+	l := run.Load
+	p.line("    %s target %s, offered %s, achieved %s", p.leader("rate"),
+		formatRate(l.TargetPerS), formatRate(l.OfferedPerS), formatRate(l.AchievedPerS))
+	p.line("    %s %s at the peak", p.leader("active sessions"), formatCount(l.ActiveSessionsPeak))
+	if l.Unsent > 0 {
+		p.line("    %s %s", p.leader("unsent"), p.yellow(plural(l.Unsent, "planned operation")))
+	}
+	g := run.Generator
+	fit := p.green("fit")
+	if !g.Fit {
+		fit = p.yellow("unfit")
+	}
+	p.line("    %s %s, sent %s after due at p99 (%s at most), %s of the processors", p.leader("generator"), fit,
+		formatMS(g.SendLagMS.P99), formatMS(g.SendLagMS.Max), formatShare(g.CPU))
+}
+
+func (p *printer) faults(faults []Fault) {
+	if len(faults) == 0 {
+		return
+	}
+	p.section("FAULTS")
+	for _, f := range faults {
+		what := f.Kind
+		if f.Target != "" {
+			what += " " + f.Target
+		}
+		when := "at " + formatMS(f.AtS*1000)
+		if f.RestartedAtS != nil {
+			when += ", restarted at " + formatMS(*f.RestartedAtS*1000)
+		}
+		recovery := p.red("not recovered before the end")
+		if f.RecoveredAfterMS != nil {
+			recovery = "recovered after " + p.bold(formatMS(*f.RecoveredAfterMS))
+		}
+		p.line("    %s %s %s, %s", p.mark(f.RecoveredAfterMS != nil), p.leader(what), when, recovery)
+	}
+}

@@ -1,0 +1,72 @@
+package results
+
+import (
+	"fmt"
+	"strings"
+)
+
+func (p *printer) audit(a *Audit) {
+	p.section("AUDIT")
+	if a.Sessions == 0 {
+		p.line("    %s nothing was audited", p.dim("–"))
+		return
+	}
+	p.line("    %s %s, %s acknowledged", p.dim("·"), plural(a.Sessions, "session"), plural(a.EventsAcknowledged, "event"))
+	if a.Unacknowledged > 0 {
+		p.line("    %s %s sent and never answered: they may be there or not", p.dim("·"), plural(a.Unacknowledged, "event"))
+	}
+	for _, m := range auditMetrics {
+		kind := strings.TrimPrefix(m.name, "audit.")
+		n := m.count(a)
+		count := formatCount(n)
+		if n > 0 {
+			count = p.red(count)
+		}
+		p.line("    %s %s %s", p.mark(n == 0), p.leader(strings.ReplaceAll(kind, "_", " ")), count)
+		p.examples(a, kind, n)
+	}
+	p.linearizability(a)
+}
+
+func (p *printer) linearizability(a *Audit) {
+	l := a.Linearizability
+	name := p.leader("linearizable")
+	unknown := ""
+	if l.Unknown > 0 {
+		unknown = ", " + formatCount(l.Unknown) + " undecided"
+	}
+	checked := plural(l.AccountsChecked, "account") + " checked"
+	switch {
+	case l.Illegal > 0 || a.Linearizable != nil && !*a.Linearizable:
+		p.line("    %s %s %s of %s%s", p.mark(false), name, p.red(formatCount(l.Illegal)+" illegal"), checked, unknown)
+		p.examples(a, "linearizable", max(l.Illegal, 1))
+	case a.Linearizable != nil:
+		p.line("    %s %s %s%s", p.mark(true), name, checked, unknown)
+	case l.AccountsChecked > 0:
+		p.line("    %s %s not decided: %s%s", p.dim("–"), name, checked, unknown)
+	default:
+		p.line("    %s %s not checked", p.dim("–"), name)
+	}
+}
+
+// examples shows the first few of a kind, and how many of total that leaves.
+func (p *printer) examples(a *Audit, kind string, total int64) {
+	const indent = "        "
+	shown := int64(0)
+	for _, e := range a.Examples {
+		if e.Kind != kind || shown == examplesPerKind {
+			continue
+		}
+		shown++
+		text := fmt.Sprintf("account %d", e.AccountID)
+		if e.SessionID != "" {
+			text += ", session " + e.SessionID
+		}
+		for _, l := range wrap(text+": "+e.Detail, summaryWidth-len(indent)) {
+			p.line("%s%s", indent, p.dim(l))
+		}
+	}
+	if shown > 0 && total > shown {
+		p.line("%s%s", indent, p.dim(fmt.Sprintf("and %s more", formatCount(total-shown))))
+	}
+}

@@ -1,0 +1,314 @@
+package scenarios
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/playhead-load/playhead/results"
+)
+
+// Models lists the populations that can be named.
+func Models() []string { return []string{"netflix-2015"} }
+
+// Designs lists the designs that can be booted as a target.
+func Designs() []string { return []string{"raft"} }
+
+// FaultKinds lists the faults that can be injected.
+func FaultKinds() []FaultKind { return []FaultKind{KillLeader} }
+
+// The bounds of a scenario's values.
+const (
+	MaxSeed           = 1<<53 - 1 // safe in JavaScript
+	MaxConnections    = 10_000
+	MaxTimeScale      = 3600
+	MaxDefaultStreams = 100
+	MaxFaults         = 100
+	MaxThresholds     = 100
+	maxDescription    = 2000 // characters
+
+	shortest = time.Millisecond // of what must take time at all
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// scenario reads the whole document; it is complete only when no problem was noted.
+func (d *decoder) scenario(root ast.Node) *Scenario {
+	m := d.mapping("", root, "name", "description", "seed", "population", "start_at", "duration", "warm_up",
+		"time_scale", "target", "load", "faults", "thresholds")
+	s := &Scenario{StartAt: 20*time.Hour + 30*time.Minute, Duration: time.Minute, TimeScale: 1}
+
+	d.name(m, &s.Name)
+	if d.text(m, "description", &s.Description) && len([]rune(s.Description)) > maxDescription {
+		d.wrong(m, "description", fmt.Sprintf("at most %d characters", maxDescription))
+	}
+	seed := int64(1)
+	d.whole(m, "seed", &seed, 0, MaxSeed)
+	s.Seed = uint64(seed)
+	d.population(m, &s.Population)
+	d.timeOfDay(m, "start_at", &s.StartAt)
+	durationKnown := d.duration(m, "duration", &s.Duration, shortest)
+	d.warmUp(m, s, durationKnown)
+	d.number(m, "time_scale", &s.TimeScale, fmt.Sprintf("a number above 0, at most %d", MaxTimeScale),
+		func(x float64) bool { return x > 0 && x <= MaxTimeScale })
+	nodesKnown := d.target(m, &s.Target)
+	d.load(m, &s.Load)
+	d.faults(m, s, durationKnown, nodesKnown)
+	d.thresholds(m, s)
+	return s
+}
+
+func (d *decoder) name(m *mapping, into *string) {
+	if m.value("name") == nil {
+		d.missing(m, "name")
+		return
+	}
+	if d.text(m, "name", into) && !nameForm.MatchString(*into) {
+		d.wrong(m, "name", "1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit")
+	}
+}
+
+// missing notes a key that must be there, where its mapping is one at all.
+func (d *decoder) missing(m *mapping, key string) {
+	switch m.node.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		d.at(m.node, "%s is missing", m.field(key))
+	}
+}
+
+// section reads a mapping inside m; an absent one is empty.
+func (d *decoder) section(m *mapping, name string, keys ...string) *mapping {
+	node := m.value(name)
+	if node == nil {
+		return &mapping{path: name}
+	}
+	if _, null := node.(*ast.NullNode); null {
+		d.wrong(m, name, "keys and values")
+		return &mapping{path: name}
+	}
+	return d.mapping(m.field(name), node, keys...)
+}
+
+func (d *decoder) population(root *mapping, p *Population) {
+	*p = Population{Scale: 1.0 / 4000, SharedAccounts: 0.10}
+	if root.value("population") == nil {
+		d.missing(root, "population.model")
+		return
+	}
+	m := d.section(root, "population", "model", "scale", "shared_accounts")
+	if m.value("model") == nil {
+		d.missing(m, "model")
+	}
+	d.choice(m, "model", &p.Model, Models())
+	d.scale(m, "scale", &p.Scale)
+	d.number(m, "shared_accounts", &p.SharedAccounts, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
+}
+
+// scale reads a share of the population, as 1/N or as a number.
+func (d *decoder) scale(m *mapping, key string, into *float64) {
+	const expected = "a fraction such as 1/4000, or a number above 0, at most 1"
+	node := m.value(key)
+	if node == nil {
+		return
+	}
+	x, ok := numberOf(node)
+	if text, isText := textOf(node); isText {
+		x, ok = ParseScale(text)
+	}
+	if !ok || !(x > 0 && x <= 1) {
+		d.wrong(m, key, expected)
+		return
+	}
+	*into = x
+}
+
+// ParseScale reads a share of the population, 0 < x ≤ 1, from 1/N with a whole
+// N, or from a decimal number.
+func ParseScale(text string) (float64, bool) {
+	if n, ok := strings.CutPrefix(text, "1/"); ok {
+		parts, err := strconv.ParseUint(n, 10, 53)
+		return 1 / float64(parts), err == nil && parts > 0
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	return x, err == nil && x > 0 && x <= 1
+}
+
+func (d *decoder) timeOfDay(m *mapping, key string, into *time.Duration) {
+	node := m.value(key)
+	if node == nil {
+		return
+	}
+	text, ok := textOf(node)
+	at, err := time.Parse("15:04", text)
+	if !ok || err != nil {
+		d.wrong(m, key, `a time of day in quotes such as "20:30"`)
+		return
+	}
+	*into = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
+}
+
+func (d *decoder) warmUp(m *mapping, s *Scenario, durationKnown bool) {
+	s.WarmUp = min(10*time.Second, s.Duration/6)
+	if d.duration(m, "warm_up", &s.WarmUp, 0) && durationKnown && s.WarmUp >= s.Duration {
+		d.wrong(m, "warm_up", "less than the duration of "+formatDuration(s.Duration))
+	}
+}
+
+func (d *decoder) target(root *mapping, t *Target) (nodesKnown bool) {
+	*t = Target{Design: "raft", Keepalive: time.Minute, Lease: 150 * time.Second}
+	m := d.section(root, "target", "design", "nodes", "keepalive", "lease", "default_streams")
+	d.choice(m, "design", &t.Design, Designs())
+
+	nodes := int64(3)
+	if nodesKnown = d.whole(m, "nodes", &nodes, 1, 7); nodesKnown && nodes%2 == 0 {
+		nodesKnown = d.wrong(m, "nodes", "1, 3, 5 or 7")
+	}
+	t.Nodes = int(nodes)
+
+	keepaliveKnown := d.duration(m, "keepalive", &t.Keepalive, shortest)
+	leaseKnown := d.duration(m, "lease", &t.Lease, shortest)
+	if keepaliveKnown && leaseKnown && t.Lease <= t.Keepalive {
+		// One of the two stands in the file: the defaults are in order.
+		if m.value("lease") != nil {
+			d.wrong(m, "lease", "more than the keepalive of "+formatDuration(t.Keepalive))
+		} else {
+			d.wrong(m, "keepalive", "less than the lease of "+formatDuration(t.Lease))
+		}
+	}
+	streams := int64(2)
+	d.whole(m, "default_streams", &streams, 1, MaxDefaultStreams)
+	t.DefaultStreams = int(streams)
+	return nodesKnown
+}
+
+func (d *decoder) load(root *mapping, l *Traffic) {
+	*l = Traffic{Timeout: 10 * time.Second}
+	m := d.section(root, "load", "connections", "timeout")
+	connections := int64(64)
+	d.whole(m, "connections", &connections, 1, MaxConnections)
+	d.duration(m, "timeout", &l.Timeout, shortest)
+	l.Connections = int(connections)
+}
+
+// list reads a list of at most limit entries; an absent one is empty.
+func (d *decoder) list(m *mapping, key, of string, limit int) []ast.Node {
+	node := m.value(key)
+	if node == nil {
+		return nil
+	}
+	sequence, ok := node.(*ast.SequenceNode)
+	if !ok {
+		d.wrong(m, key, "a list of "+of)
+		return nil
+	}
+	if len(sequence.Values) > limit {
+		d.at(sequence.Values[limit], "%s: expected at most %d %s", m.field(key), limit, of)
+		return sequence.Values[:limit]
+	}
+	return sequence.Values
+}
+
+func (d *decoder) faults(root *mapping, s *Scenario, durationKnown, nodesKnown bool) {
+	for i, node := range d.list(root, "faults", "faults", MaxFaults) {
+		m := d.mapping(fmt.Sprintf("faults[%d]", i), node, "at", "kind", "restart_after")
+		var f Fault
+		for _, key := range []string{"at", "kind"} {
+			if m.value(key) == nil {
+				d.missing(m, key)
+			}
+		}
+		kinds := make([]string, 0, len(FaultKinds()))
+		for _, kind := range FaultKinds() {
+			kinds = append(kinds, string(kind))
+		}
+		d.choice(m, "kind", (*string)(&f.Kind), kinds)
+		if f.Kind == KillLeader && nodesKnown && s.Target.Nodes < 3 {
+			d.at(m.value("kind"), "%s: kill-leader needs target.nodes of 3 or more, got %d", m.field("kind"), s.Target.Nodes)
+		}
+		d.faultTimes(m, &f, s.Duration, durationKnown)
+		s.Faults = append(s.Faults, f)
+	}
+	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+}
+
+func (d *decoder) faultTimes(m *mapping, f *Fault, duration time.Duration, durationKnown bool) {
+	atKnown := m.value("at") != nil && d.duration(m, "at", &f.At, 0)
+	if atKnown && durationKnown && f.At >= duration {
+		d.wrong(m, "at", "a time before the end at "+formatDuration(duration))
+		atKnown = false
+	}
+	restartKnown := m.value("restart_after") != nil && d.duration(m, "restart_after", &f.RestartAfter, shortest)
+	if restartKnown && atKnown && durationKnown && f.At+f.RestartAfter >= duration {
+		d.wrong(m, "restart_after", fmt.Sprintf("a restart before the end at %s (it would be at %s)", formatDuration(duration), formatDuration(f.At+f.RestartAfter)))
+	}
+}
+
+func (d *decoder) thresholds(root *mapping, s *Scenario) {
+	node := root.value("thresholds")
+	if node == nil {
+		return
+	}
+	if _, null := node.(*ast.NullNode); null {
+		d.wrong(root, "thresholds", "metrics and their conditions")
+		return
+	}
+	metrics := results.Metrics()
+	seen := make(map[string]*token.Token)
+	for _, entry := range d.entries("thresholds", node) {
+		metric, ok := d.key(entry)
+		if !ok {
+			continue
+		}
+		if first, twice := seen[metric]; twice {
+			d.duplicate(entry, metric, first)
+			continue
+		}
+		seen[metric] = firstToken(entry.Key)
+		known := slices.Contains(metrics, metric)
+		if !known {
+			d.unknownMetric(entry, metric, metrics)
+		}
+		d.conditions(entry, metric, known, s)
+	}
+}
+
+func (d *decoder) unknownMetric(entry *ast.MappingValueNode, metric string, metrics []string) {
+	if meant, ok := suggest(metric, metrics); ok {
+		d.at(entry.Key, "thresholds: unknown metric %s, did you mean %q?", quote(metric), meant)
+		return
+	}
+	d.at(entry.Key, "thresholds: %s", results.ValidateMetric(metric, results.Threshold{}))
+}
+
+// conditions reads the list of conditions on one metric.
+func (d *decoder) conditions(entry *ast.MappingValueNode, metric string, known bool, s *Scenario) {
+	m := &mapping{path: "thresholds", values: map[string]*ast.MappingValueNode{metric: entry}}
+	for _, node := range d.list(m, metric, `conditions such as ["p(99)<500"]`, MaxThresholds) {
+		expression, ok := textOf(node)
+		if !ok {
+			d.at(node, "thresholds.%s: expected a condition such as \"p(99)<500\", got %s", metric, describe(node))
+			continue
+		}
+		t, err := results.ParseThreshold(expression)
+		if err == nil && known {
+			err = results.ValidateMetric(metric, t)
+		}
+		if err != nil {
+			d.at(node, "thresholds.%s: %s: %v", metric, quote(expression), err)
+			continue
+		}
+		if len(s.Thresholds) == MaxThresholds {
+			d.at(node, "thresholds: expected at most %d", MaxThresholds)
+			return
+		}
+		t.Metric = metric
+		s.Thresholds = append(s.Thresholds, t)
+	}
+}

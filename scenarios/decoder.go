@@ -1,0 +1,303 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// decoder reads a YAML tree and gathers what is wrong with it.
+type decoder struct {
+	file     string
+	problems Problems
+}
+
+func (d *decoder) add(line, column int, format string, args ...any) {
+	d.problems = append(d.problems, Problem{File: d.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...)})
+}
+
+func (d *decoder) at(n ast.Node, format string, args ...any) {
+	d.atToken(firstToken(n), format, args...)
+}
+
+func (d *decoder) atToken(tk *token.Token, format string, args ...any) {
+	line, column := 1, 1
+	if tk != nil && tk.Position != nil {
+		line, column = max(tk.Position.Line, 1), max(tk.Position.Column, 1)
+	}
+	d.add(line, column, format, args...)
+}
+
+// firstToken is where a reader would point to. The token of a block mapping is
+// its first colon, of which the key stands to the left.
+func firstToken(n ast.Node) *token.Token {
+	switch n := n.(type) {
+	case *ast.MappingValueNode:
+		return firstToken(n.Key)
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return firstToken(n.Values[0].Key)
+		}
+	}
+	return n.GetToken()
+}
+
+// mapping is a YAML mapping whose keys were checked.
+type mapping struct {
+	path   string // dotted, empty at the root
+	node   ast.Node
+	values map[string]*ast.MappingValueNode
+}
+
+// field is the full name of a key in messages.
+func (m *mapping) field(key string) string {
+	if m.path == "" {
+		return key
+	}
+	return m.path + "." + key
+}
+
+// value returns the value of key, nil where it is absent.
+func (m *mapping) value(key string) ast.Node {
+	if v, ok := m.values[key]; ok {
+		return v.Value
+	}
+	return nil
+}
+
+// mapping reads node as a mapping that has only the given keys, each once. It
+// returns an empty one, after noting a problem, when node is something else.
+func (d *decoder) mapping(path string, node ast.Node, keys ...string) *mapping {
+	m := &mapping{path: path, node: node, values: make(map[string]*ast.MappingValueNode)}
+	for _, entry := range d.entries(path, node) {
+		key, ok := d.key(entry)
+		if !ok {
+			continue
+		}
+		if !slices.Contains(keys, key) {
+			d.at(entry.Key, "unknown key %s%s", quote(key), hint(key, path, keys))
+			continue
+		}
+		if first, twice := m.values[key]; twice {
+			d.duplicate(entry, key, firstToken(first.Key))
+			continue
+		}
+		m.values[key] = entry
+	}
+	return m
+}
+
+// entries lists the entries of a mapping, or notes that node is none.
+func (d *decoder) entries(path string, node ast.Node) []*ast.MappingValueNode {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		return n.Values
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}
+	}
+	if path == "" {
+		d.at(node, "expected a scenario, keys such as name and population, got %s", describe(node))
+	} else {
+		d.at(node, "%s: expected keys and values, got %s", path, describe(node))
+	}
+	return nil
+}
+
+func (d *decoder) duplicate(entry *ast.MappingValueNode, key string, first *token.Token) {
+	d.at(entry.Key, "duplicate key %s, first in line %d", quote(key), first.Position.Line)
+}
+
+func (d *decoder) key(entry *ast.MappingValueNode) (string, bool) {
+	if _, ok := entry.Key.(ast.ScalarNode); !ok {
+		d.at(entry.Key, "expected a plain word as key")
+		return "", false
+	}
+	return entry.Key.GetToken().Value, true
+}
+
+// hint tells which key may have been meant.
+func hint(key, path string, keys []string) string {
+	in := ""
+	if path != "" {
+		in = " in " + path
+	}
+	if meant, ok := suggest(key, keys); ok {
+		return fmt.Sprintf("%s, did you mean %q?", in, meant)
+	}
+	return fmt.Sprintf("%s, expected %s", in, oneOf(keys))
+}
+
+// wrong notes that the value of key is not what was expected. An absent value
+// is pointed to by its key.
+func (d *decoder) wrong(m *mapping, key, expected string) bool {
+	entry := m.values[key]
+	var at ast.Node = entry.Value
+	if _, null := at.(*ast.NullNode); null {
+		at = entry.Key
+	}
+	d.at(at, "%s: expected %s, got %s", m.field(key), expected, describe(entry.Value))
+	return false
+}
+
+// The readers below leave the default in place where key is absent, and return
+// false after noting a problem.
+
+func (d *decoder) text(m *mapping, key string, into *string) bool {
+	node := m.value(key)
+	if node == nil {
+		return true
+	}
+	s, ok := textOf(node)
+	if !ok {
+		expected := "text"
+		if _, scalar := node.(ast.ScalarNode); scalar && node.Type() != ast.NullType {
+			expected = "text in quotes"
+		}
+		return d.wrong(m, key, expected)
+	}
+	*into = s
+	return true
+}
+
+// choice reads a name out of a closed set.
+func (d *decoder) choice(m *mapping, key string, into *string, names []string) bool {
+	node := m.value(key)
+	if node == nil {
+		return true
+	}
+	s, ok := textOf(node)
+	if !ok || !slices.Contains(names, s) {
+		return d.wrong(m, key, oneOf(names))
+	}
+	*into = s
+	return true
+}
+
+// whole reads a whole number from low to high.
+func (d *decoder) whole(m *mapping, key string, into *int64, low, high int64) bool {
+	node := m.value(key)
+	if node == nil {
+		return true
+	}
+	n, ok := node.(*ast.IntegerNode)
+	if ok {
+		switch v := n.Value.(type) {
+		case int64:
+			*into = v
+		case uint64:
+			*into = int64(min(v, 1<<63-1))
+		default:
+			ok = false
+		}
+	}
+	if !ok || *into < low || *into > high {
+		return d.wrong(m, key, fmt.Sprintf("a whole number from %d to %d", low, high))
+	}
+	return true
+}
+
+// number reads a number that within accepts; expected says which those are.
+func (d *decoder) number(m *mapping, key string, into *float64, expected string, within func(float64) bool) bool {
+	node := m.value(key)
+	if node == nil {
+		return true
+	}
+	x, ok := numberOf(node)
+	if !ok || !within(x) {
+		return d.wrong(m, key, expected)
+	}
+	*into = x
+	return true
+}
+
+const maxDuration = 24 * time.Hour
+
+// duration reads a Go duration of at most 24 hours and at least low.
+func (d *decoder) duration(m *mapping, key string, into *time.Duration, low time.Duration) bool {
+	node := m.value(key)
+	if node == nil {
+		return true
+	}
+	const example = "a duration such as 60s or 1h30m"
+	if _, isNumber := numberOf(node); isNumber {
+		d.at(node, "%s: expected %s, got the number %s: add its unit, as in %[3]ss", m.field(key), example, node.GetToken().Value)
+		return false
+	}
+	s, ok := textOf(node)
+	if !ok {
+		return d.wrong(m, key, example)
+	}
+	duration, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return d.wrong(m, key, example)
+	case duration < low && low > 0:
+		return d.wrong(m, key, "a duration of "+formatDuration(low)+" or more")
+	case duration < 0:
+		return d.wrong(m, key, "a duration that is not negative")
+	case duration > maxDuration:
+		return d.wrong(m, key, "a duration of 24h or less")
+	}
+	*into = duration
+	return true
+}
+
+// formatDuration is d without the empty parts that Go writes: 1m, not 1m0s.
+func formatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func textOf(node ast.Node) (string, bool) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	}
+	return "", false
+}
+
+func numberOf(node ast.Node) (float64, bool) {
+	switch n := node.(type) {
+	case *ast.FloatNode:
+		return n.Value, true
+	case *ast.IntegerNode:
+		switch v := n.Value.(type) {
+		case int64:
+			return float64(v), true
+		case uint64:
+			return float64(v), true
+		}
+	}
+	return 0, false
+}
+
+// describe says what a value is, for "expected …, got …".
+func describe(node ast.Node) string {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return quote(n.Value)
+	case *ast.LiteralNode:
+		return quote(strings.TrimRight(n.Value.Value, "\n"))
+	case *ast.NullNode:
+		return "nothing"
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return node.GetToken().Value
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys and values"
+	}
+	return "something else"
+}

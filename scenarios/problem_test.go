@@ -1,0 +1,174 @@
+package scenarios
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const population = "population: {model: netflix-2015}\n"
+
+const expectedThreshold = "expected an aggregation such as p(99), avg, min, max, med, count, rate or value, then <, <=, >, >=, == or !=, then a number"
+
+// badScenarios are scenarios with mistakes, and every line they must get.
+var badScenarios = []struct {
+	name, source, want string
+}{
+	{"empty", "", `1:1: the file is empty, expected a scenario`},
+	{"only a comment", "# later\n", `1:1: the file is empty, expected a scenario`},
+	{"only a document mark", "---\n", `1:1: the file is empty, expected a scenario`},
+	{"text", "hello", `1:1: expected a scenario, keys such as name and population, got "hello"`},
+	{"a list", "- a\n- b\n", `1:1: expected a scenario, keys such as name and population, got a list`},
+	{"nothing that must be there", "seed: 1\n", `
+1:1: name is missing
+1:1: population.model is missing`},
+	{"population without a model", "name: x\npopulation:\n  scale: 1/10\n", `3:3: population.model is missing`},
+	{"keys without values", "name:\npopulation:\n  model:\nduration:\ntarget:\nfaults:\nthresholds:\n", `
+1:1: name: expected text, got nothing
+3:3: population.model: expected netflix-2015, got nothing
+4:1: duration: expected a duration such as 60s or 1h30m, got nothing
+5:1: target: expected keys and values, got nothing
+6:1: faults: expected a list of faults, got nothing
+7:1: thresholds: expected metrics and their conditions, got nothing`},
+	{"unknown keys", "nmae: y\nname: x\n" + population + "target:\n  node: 3\nload: {timeouts: 1s, speed: 3}\nfaults:\n  - at: 1s\n    kind: kill-leader\n    restart_afer: 5s\nzebra: 1\n", `
+1:1: unknown key "nmae", did you mean "name"?
+5:3: unknown key "node" in target, did you mean "nodes"?
+6:8: unknown key "timeouts" in load, did you mean "timeout"?
+6:22: unknown key "speed" in load, expected connections or timeout
+10:5: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
+11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, faults or thresholds`},
+	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<2\"]\n", `
+3:1: duplicate key "name", first in line 1
+6:3: duplicate key "nodes", first in line 5
+9:3: duplicate key "start.errors", first in line 8`},
+	{"wrong types", "name: 2015\ndescription: [a]\nseed: one\npopulation: netflix-2015\nstart_at: 20\nduration: 60\nwarm_up: 1.5\ntime_scale: fast\ntarget: [raft]\nload: 5\nfaults: {at: 1s}\nthresholds: [p]\n", `
+1:7: name: expected text in quotes, got 2015
+2:14: description: expected text, got a list
+3:7: seed: expected a whole number from 0 to 9007199254740991, got "one"
+4:13: population: expected keys and values, got "netflix-2015"
+5:11: start_at: expected a time of day in quotes such as "20:30", got 20
+6:11: duration: expected a duration such as 60s or 1h30m, got the number 60: add its unit, as in 60s
+7:10: warm_up: expected a duration such as 60s or 1h30m, got the number 1.5: add its unit, as in 1.5s
+8:13: time_scale: expected a number above 0, at most 3600, got "fast"
+9:9: target: expected keys and values, got a list
+10:7: load: expected keys and values, got 5
+11:9: faults: expected a list of faults, got keys and values
+12:13: thresholds: expected keys and values, got a list`},
+	{"name as a path", "name: ../x\n" + population, `1:7: name: expected 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit, got "../x"`},
+	{"unknown names", "name: x\npopulation:\n  model: netflix-1998\ntarget:\n  design: sql\nfaults:\n  - at: 1s\n    kind: kill-all\n", `
+3:10: population.model: expected netflix-2015, got "netflix-1998"
+5:11: target.design: expected raft, got "sql"
+8:11: faults[0].kind: expected kill-leader, got "kill-all"`},
+	{"out of range", "name: x\nseed: -1\npopulation:\n  model: netflix-2015\n  scale: 1/0\n  shared_accounts: 1.1\nstart_at: \"24:00\"\ntime_scale: 0\ntarget:\n  nodes: 4\n  default_streams: 0\nload:\n  connections: 10001\n", `
+2:7: seed: expected a whole number from 0 to 9007199254740991, got -1
+5:10: population.scale: expected a fraction such as 1/4000, or a number above 0, at most 1, got "1/0"
+6:20: population.shared_accounts: expected a share from 0 to 1, got 1.1
+7:11: start_at: expected a time of day in quotes such as "20:30", got "24:00"
+8:13: time_scale: expected a number above 0, at most 3600, got 0
+10:10: target.nodes: expected 1, 3, 5 or 7, got 4
+11:20: target.default_streams: expected a whole number from 1 to 100, got 0
+13:16: load.connections: expected a whole number from 1 to 10000, got 10001`},
+	{"further out of range", "name: x\nseed: 99999999999999999999999\npopulation: {model: netflix-2015, scale: 1.5, shared_accounts: .nan}\ntime_scale: .inf\ntarget: {nodes: 9}\nload: {connections: 1.5}\n", `
+2:7: seed: expected a whole number from 0 to 9007199254740991, got "99999999999999999999999"
+3:42: population.scale: expected a fraction such as 1/4000, or a number above 0, at most 1, got 1.5
+3:64: population.shared_accounts: expected a share from 0 to 1, got .nan
+4:13: time_scale: expected a number above 0, at most 3600, got .inf
+5:17: target.nodes: expected a whole number from 1 to 7, got 9
+6:21: load.connections: expected a whole number from 1 to 10000, got 1.5`},
+	{"impossible durations", "name: x\n" + population + "duration: 0s\nwarm_up: -1s\ntarget: {keepalive: soon, lease: 25h}\nload: {timeout: 0s}\n", `
+3:11: duration: expected a duration of 1ms or more, got "0s"
+4:10: warm_up: expected a duration that is not negative, got "-1s"
+5:21: target.keepalive: expected a duration such as 60s or 1h30m, got "soon"
+5:34: target.lease: expected a duration of 24h or less, got "25h"
+6:17: load.timeout: expected a duration of 1ms or more, got "0s"`},
+	{"times that do not fit together", "name: x\n" + population + "duration: 30s\nwarm_up: 30s\ntarget:\n  lease: 60s\nfaults:\n  - at: 30s\n    kind: kill-leader\n    restart_after: 1s\n  - at: 20s\n    kind: kill-leader\n    restart_after: 10s\n", `
+4:10: warm_up: expected less than the duration of 30s, got "30s"
+6:10: target.lease: expected more than the keepalive of 1m, got "60s"
+8:9: faults[0].at: expected a time before the end at 30s, got "30s"
+13:20: faults[1].restart_after: expected a restart before the end at 30s (it would be at 30s), got "10s"`},
+	{"keepalive beyond the lease", "name: x\n" + population + "target: {keepalive: 150s}\n", `3:21: target.keepalive: expected less than the lease of 2m30s, got "150s"`},
+	{"incomplete faults", "name: x\n" + population + "faults:\n  - at: 1s\n  - kind: kill-leader\n  - 5\n", `
+4:5: faults[0].kind is missing
+5:5: faults[1].at is missing
+6:5: faults[2]: expected keys and values, got 5`},
+	{"no leader to fail over to", "name: x\n" + population + "target: {nodes: 1}\nfaults: [{at: 1s, kind: kill-leader}]\n", `4:25: faults[0].kind: kill-leader needs target.nodes of 3 or more, got 1`},
+	{"thresholds", "name: x\n" + population + "thresholds:\n" +
+		"  start.reponse_ms: [\"p(99)<500\"]\n" +
+		"  start.response_ms: [\"p(99)<\", \"rate<1\", 5, 'max<9']\n" +
+		"  start.errors: \"rate<1\"\n" +
+		"  stop.errors:\n    - \"rate<0.01\"\n    - p(99)<1\n    - p(101)<1\n", `
+4:3: thresholds: unknown metric "start.reponse_ms", did you mean "start.response_ms"?
+5:23: thresholds.start.response_ms: "p(99)<": ` + expectedThreshold + `
+5:33: thresholds.start.response_ms: "rate<1": metric start.response_ms takes avg, min, max, med or p(N), not rate
+5:43: thresholds.start.response_ms: expected a condition such as "p(99)<500", got 5
+6:17: thresholds.start.errors: expected a list of conditions such as ["p(99)<500"], got "rate<1"
+9:7: thresholds.stop.errors: "p(99)<1": metric stop.errors takes rate or count, not p(99)
+10:7: thresholds.stop.errors: "p(101)<1": expected a percentile from 0 to 100, got p(101)`},
+	{"a metric unlike any", "name: x\n" + population + "thresholds: {beauty: [\"max<\"]}\n", `
+3:14: thresholds: unknown metric "beauty"; expected audit.events_lost, audit.over_admissions, audit.false_denials, audit.position_mismatches, audit.history_mismatches, faults.recovered_after_ms, load.achieved_ratio, or <operation>.response_ms, service_ms, errors or denied with an operation of operations, start, keepalive, pause, resume, seek, telemetry, error, stop, position, history, continue-watching, active-sessions or events
+3:23: thresholds.beauty: "max<": ` + expectedThreshold},
+	{"two documents", "---\nname: x\n" + population + "---\nname: y\n", `5:1: expected one document in the file, here begins another`},
+	{"anchors, aliases, merges, tags, directives", "%YAML 1.2\n---\nname: &a x\ndescription: *a\n<<: {a: b}\nseed: !!int 3\n", `
+1:1: directives are not supported
+3:7: anchors, aliases and merges are not supported, write the value out
+4:14: anchors, aliases and merges are not supported, write the value out
+5:1: anchors, aliases and merges are not supported, write the value out
+6:7: tags are not supported`},
+	{"a list that is not closed", "name: x\nfaults: [\n", `2:9: YAML: sequence end token ']' not found`},
+	{"a quote that is not closed", "name: \"x\nseed: 3\n", `1:7: YAML: could not find end character of double-quoted text`},
+	{"a value that is none", "name: x\nname y\n", `2:1: YAML: non-map value is specified`},
+	{"a key inside a value", "name: x\n  seed: 3\n", `1:7: YAML: mapping value is not allowed in this context`},
+	{"nesting", "name: " + strings.Repeat("[", 1000), `1:23: more than 16 lists and mappings inside each other`},
+	{"nesting in a line", "name:\n  " + strings.Repeat("- ", 1000), `2:35: more than 16 lists and mappings inside each other`},
+	{"not UTF-8", "name: x\ndescription: caf\xe9\n", `2:17: expected text in UTF-8 without control characters`},
+	{"control characters", "name: x\nseed: \x00\n", `2:7: expected text in UTF-8 without control characters`},
+	{"places after CRLF, comments, wide letters and blocks",
+		"name: x\r\n# ☂ é\r\n" + "description: |\r\n  é\r\n\r\n  b\r\npopulation: { model: netflix-2015, \"☂\": 1, scale: 2 }\r\nseed: -2 # é\r\n", `
+7:36: unknown key "☂" in population, expected model, scale or shared_accounts
+7:51: population.scale: expected a fraction such as 1/4000, or a number above 0, at most 1, got 2
+8:7: seed: expected a whole number from 0 to 9007199254740991, got -2`},
+}
+
+func TestProblems(t *testing.T) {
+	for _, tc := range badScenarios {
+		t.Run(tc.name, func(t *testing.T) {
+			s, err := Parse("bad.yaml", []byte(tc.source))
+			if err == nil {
+				t.Fatalf("no error, got %+v", s)
+			}
+			want := ""
+			for line := range strings.Lines(strings.TrimPrefix(tc.want, "\n")) {
+				want += "bad.yaml:" + line
+			}
+			if diff := cmp.Diff(want, err.Error()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestListsAreBounded(t *testing.T) {
+	source := "name: x\n" + population + "faults:\n" + strings.Repeat("  - {at: 1s, kind: kill-leader}\n", MaxFaults+1) +
+		"thresholds:\n  start.errors:\n" + strings.Repeat("    - rate<1\n", MaxThresholds) + "  stop.errors: [rate<1]\n"
+	_, err := Parse("long.yaml", []byte(source))
+	want := "long.yaml:104:5: faults: expected at most 100 faults\nlong.yaml:207:17: thresholds: expected at most 100"
+	if err == nil || err.Error() != want {
+		t.Errorf("error:\n%v\nwant:\n%s", err, want)
+	}
+	_, err = Parse("long.yaml", []byte("name: x\nfaults: ["+strings.Repeat("1,", maxTokens)+"]"))
+	if err == nil || !strings.Contains(err.Error(), "the scenario is too long: more than 20000 words and marks") {
+		t.Errorf("error %v, want one about the length", err)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	for word, want := range map[string]string{
+		"durration": "duration", "Duration": "duration", "wramup": "warm_up", "seeds": "seed", "ttarget": "target", "x": "", "": "", "population_model": "",
+	} {
+		got, _ := suggest(word, []string{"duration", "warm_up", "seed", "target", "population"})
+		if got != want {
+			t.Errorf("suggest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+// Package scenarios reads scenario files: who watches, for how long, against
+// what, with which faults, and what the answer must be. A file with mistakes is
+// told all of them at once, each with its line and column.
+package scenarios
+
+import (
+	"time"
+
+	"github.com/playhead-load/playhead/results"
+)
+
+// Scenario is one scenario file, checked, with defaults filled in. Durations
+// are wall clock unless the field says otherwise. It is never changed after
+// Parse and may be read by many goroutines.
+type Scenario struct {
+	Name        string
+	Description string
+	Seed        uint64 // default 1
+	Population  Population
+
+	StartAt   time.Duration // local time of day, as the time since midnight; default 20:30
+	Duration  time.Duration // of the whole run, the warm-up included; default 60s
+	WarmUp    time.Duration // the active sessions ramp in during it; default 10s, or a sixth of a run shorter than 60s
+	TimeScale float64       // population seconds in a wall second; default 1
+
+	Target     Target
+	Load       Traffic
+	Faults     []Fault             // in the order of their At
+	Thresholds []results.Threshold // in the order of the file, Metric filled in
+
+	Raw []byte // the file, byte for byte
+}
+
+// Population says who watches.
+type Population struct {
+	Model          string  // a name of Models
+	Scale          float64 // share of the modelled population, 0 < x ≤ 1; default 1/4000
+	SharedAccounts float64 // share of accounts whose password several households use, 0 … 1; default 0.1
+}
+
+// Target says what is booted to be tested.
+type Target struct {
+	Design         string        // a name of Designs; default raft
+	Nodes          int           // 1, 3, 5 or 7; default 3
+	Keepalive      time.Duration // in the population's time; default 60s
+	Lease          time.Duration // in the population's time; default 150s
+	DefaultStreams int           // streams of an account without a plan; default 2
+}
+
+// Traffic says how the devices reach the target.
+type Traffic struct {
+	Connections int           // 1 … 10,000; default 64
+	Timeout     time.Duration // of one request; default 10s
+}
+
+// Fault is one thing that goes wrong on purpose.
+type Fault struct {
+	At           time.Duration // from the start of the run
+	Kind         FaultKind
+	RestartAfter time.Duration // from At until the node is started again; 0: it stays down
+}
+
+// FaultKind names what goes wrong.
+type FaultKind string
+
+// The faults.
+const (
+	KillLeader FaultKind = "kill-leader" // the leader's process is killed (SIGKILL)
+)
