@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/playhead-load/playhead/scenarios"
+	"github.com/playhead-load/playhead/sim"
+	"github.com/playhead-load/playhead/sim/population"
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// overrideFlags are what the command line may change in a scenario.
+type overrideFlags struct {
+	seed      uint64
+	scale     string
+	duration  time.Duration
+	timeScale float64
+	noFaults  bool
+}
+
+func (o *overrideFlags) add(flags *pflag.FlagSet) {
+	flags.Uint64Var(&o.seed, "seed", 0, "play other devices' lives than the scenario's seed gives")
+	flags.StringVar(&o.scale, "scale", "", "share of the population that plays, as 1/N or a number")
+	flags.DurationVar(&o.duration, "duration", 0, "how long to play, on the clock on the wall")
+	flags.Float64Var(&o.timeScale, "time-scale", 0, "population seconds in a wall second")
+}
+
+// load reads a scenario and changes it as the flags that were given say.
+func (o *overrideFlags) load(flags *pflag.FlagSet, file string) (*scenarios.Scenario, error) {
+	scenario, err := scenarios.Load(file)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	overrides := scenarios.Overrides{NoFaults: o.noFaults}
+	if flags.Changed("seed") {
+		overrides.Seed = &o.seed
+	}
+	if flags.Changed("scale") {
+		scale, ok := scenarios.ParseScale(o.scale)
+		if !ok {
+			return nil, usageError{fmt.Errorf("--scale: expected a fraction such as 1/4000, or a number above 0, at most 1, got %q", o.scale)}
+		}
+		overrides.Scale = &scale
+	}
+	if flags.Changed("duration") {
+		overrides.Duration = &o.duration
+	}
+	if flags.Changed("time-scale") {
+		overrides.TimeScale = &o.timeScale
+	}
+	changed, err := scenario.Override(overrides)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return changed, nil
+}
+
+// planDay is the day on whose clock every plan runs, so that a seed gives the same
+// events whenever it is played: a Friday of 2015.
+var planDay = time.Date(2015, time.November, 20, 0, 0, 0, 0, time.UTC)
+
+func startOfPlan(s *scenarios.Scenario) viewing.Millis {
+	return viewing.Millis(planDay.Add(s.StartAt).UnixMilli())
+}
+
+func newPopulation(s *scenarios.Scenario) (*population.Population, error) {
+	model, err := population.Named(s.Population.Model)
+	if err != nil {
+		return nil, err
+	}
+	return population.New(model, population.Options{
+		Seed: s.Seed, Scale: s.Population.Scale, SharedAccounts: s.Population.SharedAccounts,
+	})
+}
+
+func newFleet(s *scenarios.Scenario, start viewing.Millis) (*sim.Fleet, error) {
+	people, err := newPopulation(s)
+	if err != nil {
+		return nil, fmt.Errorf("population: %w", err)
+	}
+	options := sim.FleetOptions{
+		Seed: s.Seed, StartMS: start, KeepaliveMS: s.Target.Keepalive.Milliseconds(),
+		WarmUpMS: int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale),
+	}
+	if err := options.Validate(); err != nil {
+		return nil, usageError{errors.Join(errors.New("the scenario's population cannot be played"), err)}
+	}
+	return sim.NewFleet(people, options), nil
+}
+
+func describePopulation(s *scenarios.Scenario) string {
+	return fmt.Sprintf("%s, 1 account in %.0f, seed %d", s.Population.Model, math.Round(1/s.Population.Scale), s.Seed)
+}

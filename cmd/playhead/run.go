@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/playhead-load/playhead/results"
+	"github.com/playhead-load/playhead/scenarios"
+	"github.com/playhead-load/playhead/sim"
+	"github.com/playhead-load/playhead/sim/audit"
+	"github.com/playhead-load/playhead/sim/driver"
+	"github.com/playhead-load/playhead/sim/fault"
+	"github.com/playhead-load/playhead/sim/target"
+)
+
+type runOptions struct {
+	overrides overrideFlags
+	targets   []string
+	out       string
+	quiet     bool
+	json      bool
+}
+
+func newRun() *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run SCENARIO.yaml",
+		Short: "Drive a target with simulated devices, break it, audit it, judge it",
+		Long: `Run a scenario: boot the target, play the population's devices against it, break
+it as the scenario says, then compare every answer with what the devices know.
+
+What is left behind: runs/<id>/ with run.json, a histogram per operation, the
+per-second series, the scenario and the nodes' logs.
+
+Exit codes: 0 passed · 1 it failed itself · 2 bad usage or a bad scenario · 97 the
+generator was unfit, no verdict · 98 an invariant was violated · 99 a threshold
+was crossed.`,
+		Example: `  playhead run scenarios/prime-time.yaml
+  playhead run scenarios/prime-time.yaml --seed 7 --scale 1/8000
+  playhead run scenarios/prime-time.yaml --target http://127.0.0.1:8080 --no-faults`,
+		Args: oneScenario,
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	o.overrides.add(flags)
+	flags.StringSliceVar(&o.targets, "target", nil, "test the system at these URLs instead of booting one")
+	flags.BoolVar(&o.overrides.noFaults, "no-faults", false, "leave the scenario's faults out")
+	flags.StringVar(&o.out, "out", "", "directory of the run's results (default runs/<id>)")
+	flags.BoolVar(&o.quiet, "quiet", false, "no progress, only the summary")
+	flags.BoolVar(&o.json, "json", false, "print run.json instead of the summary")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		scenario, err := o.overrides.load(c.Flags(), args[0])
+		if err != nil {
+			return err
+		}
+		if len(o.targets) > 0 && len(scenario.Faults) > 0 {
+			return usageError{errors.New("the scenario's faults need processes that playhead started itself: add --no-faults, or leave --target out")}
+		}
+		r := newRunner(scenario, o, c.OutOrStdout(), c.ErrOrStderr())
+		return r.run(c.Context())
+	}
+	return c
+}
+
+// runner is one run from its scenario to its verdict.
+type runner struct {
+	scenario  *scenarios.Scenario
+	options   runOptions
+	out       io.Writer
+	progress  *progress
+	id        string
+	dir       string
+	startedAt time.Time
+
+	fleet   *sim.Fleet
+	log     *audit.Log
+	cluster *target.Cluster // nil: an outside target
+	urls    []string
+	driver  *driver.Driver
+}
+
+func newRunner(scenario *scenarios.Scenario, o runOptions, stdout, stderr io.Writer) *runner {
+	now := time.Now()
+	r := &runner{
+		scenario: scenario, options: o, out: stdout, startedAt: now, log: audit.NewLog(),
+		id:       now.Format("20060102-150405") + "-" + scenario.Name,
+		progress: newProgress(stderr, o.quiet),
+	}
+	if r.dir = o.out; r.dir == "" {
+		r.dir = filepath.Join("runs", r.id)
+	}
+	return r
+}
+
+// Wall times of what the scenario gives in the population's.
+func (r *runner) keepalive() time.Duration { return r.scaled(r.scenario.Target.Keepalive) }
+func (r *runner) lease() time.Duration     { return r.scaled(r.scenario.Target.Lease) }
+
+func (r *runner) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / r.scenario.TimeScale).Round(time.Millisecond)
+}
+
+func (r *runner) run(ctx context.Context) (err error) {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return fmt.Errorf("make the run's directory: %w", err)
+	}
+	var startMS = startOfPlan(r.scenario)
+	r.progress.stage("population: %s", describePopulation(r.scenario))
+	if r.fleet, err = newFleet(r.scenario, startMS); err != nil {
+		return err
+	}
+	stop, err := r.boot(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	r.driver = driver.New(driver.Config{
+		Fleet: r.fleet, StartMS: startMS, Targets: r.urls,
+		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
+		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Log: r.log,
+	})
+	record, series, err := r.drive(ctx)
+	if err != nil {
+		return err
+	}
+	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
+	auditErr := r.audit(context.WithoutCancel(ctx), record)
+	return errors.Join(r.finish(record, series), auditErr)
+}
+
+// boot starts the cluster, unless an outside target was named.
+func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
+	if len(r.options.targets) > 0 {
+		for _, url := range r.options.targets {
+			r.urls = append(r.urls, strings.TrimRight(url, "/"))
+		}
+		return func() error { return nil }, nil
+	}
+	r.progress.stage("target: %d server processes on loopback", r.scenario.Target.Nodes)
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program, to start servers with: %w", err)
+	}
+	data, err := os.MkdirTemp("", "playhead-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the servers' data: %w", err)
+	}
+	r.cluster, err = target.Start(ctx, target.Options{
+		Binary: binary, DataDir: data, LogDir: r.dir, Nodes: r.scenario.Target.Nodes,
+		Keepalive: r.keepalive(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
+	})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(data))
+	}
+	r.urls = r.cluster.URLs()
+	return func() error { return errors.Join(r.cluster.Stop(), os.RemoveAll(data)) }, nil
+}
+
+// prepare tells the target the accounts' plans, and the auditor.
+func (r *runner) prepare(ctx context.Context) error {
+	limits := map[uint64]int{}
+	for _, account := range r.fleet.Accounts() {
+		r.log.SetLimit(account.ID, account.MaxStreams)
+		if account.MaxStreams != r.scenario.Target.DefaultStreams || r.cluster == nil {
+			limits[account.ID] = account.MaxStreams
+		}
+	}
+	r.progress.stage("plans: telling the target the stream limits of %d accounts", len(limits))
+	return driver.SetLimits(ctx, r.urls, limits, r.scenario.Load.Connections)
+}
+
+// drive plays the plan while the faults happen and the progress is shown.
+func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, error) {
+	r.progress.stage("playing: %v, the plan runs %v times as fast", r.scenario.Duration, r.scenario.TimeScale)
+	begunCPU, begun := driver.CPUTime(), time.Now()
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	broken := make(chan brokenTarget, 1)
+	watched := make(chan []results.Interval, 1)
+	started := make(chan struct{})
+	go func() {
+		<-started
+		faults, err := r.breakTarget(ctx)
+		broken <- brokenTarget{faults, err}
+	}()
+	go func() { <-started; watched <- r.watch(watching) }()
+	played := r.driver.Run(ctx, func() { close(started) })
+	stopWatching()
+	series := <-watched
+	damage := <-broken
+	if damage.err != nil {
+		return nil, nil, damage.err
+	}
+	cpu := (driver.CPUTime() - begunCPU).Seconds() / time.Since(begun).Seconds() / float64(runtime.NumCPU())
+	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
+	record := &results.Run{
+		ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed, StartedAt: r.startedAt, DurationS: played.Seconds(),
+		Target: results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes},
+		Load:   r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
+	}
+	for _, second := range series {
+		record.Load.ActiveSessionsPeak = max(record.Load.ActiveSessionsPeak, second.ActiveSessions)
+	}
+	record.Generator, record.VoidReason = r.driver.Fitness(cpu)
+	return record, series, nil
+}
+
+type brokenTarget struct {
+	faults []results.Fault
+	err    error
+}
+
+func (r *runner) breakTarget(ctx context.Context) ([]results.Fault, error) {
+	if r.cluster == nil || len(r.scenario.Faults) == 0 {
+		return nil, nil
+	}
+	plans := make([]fault.Plan, len(r.scenario.Faults))
+	for i, f := range r.scenario.Faults {
+		plans[i] = fault.Plan{Kind: string(f.Kind), At: f.At, RestartAfter: f.RestartAfter}
+	}
+	injector := fault.Injector{Cluster: r.cluster, Watch: r.driver, Tell: r.progress.say}
+	return injector.Run(ctx, plans)
+}
+
+// watch ends a second of the run after another and shows it.
+func (r *runner) watch(ctx context.Context) (series []results.Interval) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return append(series, r.driver.Interval())
+		case <-tick.C:
+		}
+		second := r.driver.Interval()
+		series = append(series, second)
+		leader := ""
+		if r.cluster != nil {
+			if node, err := r.cluster.Leader(ctx); err == nil {
+				leader = node.ID
+			}
+		}
+		r.progress.second(r.scenario.Duration, second, leader, r.driver)
+	}
+}
+
+// audit compares what the devices know with what the target answers.
+func (r *runner) audit(ctx context.Context, record *results.Run) error {
+	r.progress.stage("audit: comparing every session, position and history with what the devices know")
+	report, err := r.log.Check(ctx, audit.Options{
+		URLs: r.urls, Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
+		Late: driver.Late, Progress: r.progress.counted("audit: accounts"),
+	})
+	record.Audit = results.Audit{
+		Sessions: report.Sessions, EventsAcknowledged: report.Acknowledged, Unacknowledged: report.Unanswered,
+		EventsLost:         report.Violations[audit.KindLost],
+		OverAdmissions:     report.Violations[audit.KindOverAdmission],
+		FalseDenials:       report.Violations[audit.KindFalseDenial],
+		PositionMismatches: report.Violations[audit.KindPosition],
+		HistoryMismatches:  report.Violations[audit.KindHistory],
+	}
+	for _, e := range report.Examples {
+		record.Audit.Examples = append(record.Audit.Examples, results.Example{
+			Kind: e.Kind, AccountID: int64(e.Account), SessionID: e.Session.String(), Detail: e.Detail,
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("the audit could not be completed, its counts are of what was asked until then: %w", err)
+	}
+	return nil
+}
+
+// finish judges the run, writes its folder and tells its end.
+func (r *runner) finish(record *results.Run, series []results.Interval) error {
+	measurements := r.driver.Recorder().Measurements()
+	record.Thresholds = results.Evaluate(record, measurements, r.scenario.Thresholds)
+	record.Verdict = record.Judge()
+	files := results.Files{Measurements: measurements, Series: series, Scenario: r.scenario.Raw}
+	if err := results.Write(r.dir, record, files); err != nil {
+		return fmt.Errorf("write the run: %w", err)
+	}
+	r.progress.end()
+	if r.options.json {
+		text, err := os.ReadFile(filepath.Join(r.dir, "run.json"))
+		if err != nil {
+			return fmt.Errorf("read the run back: %w", err)
+		}
+		fmt.Fprintf(r.out, "%s", text)
+	} else if err := results.Summary(r.out, record, isTerminal(r.out)); err != nil {
+		return err
+	}
+	if code := record.ExitCode(); code != results.ExitPass {
+		return exitCode(code)
+	}
+	return nil
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+
+	"github.com/playhead-load/playhead/raft"
+	"github.com/playhead-load/playhead/server"
+)
+
+// closeTimeout bounds what a node does between SIGTERM and its end.
+const closeTimeout = 10 * time.Second
+
+func newServe() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node of the reference server",
+		Long: `Run one node of the reference server.
+
+Without flags it is a cluster of one on 127.0.0.1:8080 with its data in ./data.
+A cluster takes the same flags on each node but for its own name and addresses:
+
+  playhead serve --node-id n1 --http 127.0.0.1:8081 --raft 127.0.0.1:9081 --data d1 \
+    --bootstrap-expect 3 --join 127.0.0.1:9081,127.0.0.1:9082,127.0.0.1:9083
+
+Every flag can stand in a file (--config FILE.yaml) or in the environment
+(PLAYHEAD_HTTP=…). A flag wins over the environment, which wins over the file.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("serve takes no arguments, got %q", args)}
+			}
+			return nil
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.String("node-id", "n1", "name of this node, different on each")
+	flags.String("http", "127.0.0.1:8080", "address for clients")
+	flags.String("raft", "127.0.0.1:9080", "address for the other nodes")
+	flags.String("data", "data", "directory of the log and the snapshots")
+	flags.Int("bootstrap-expect", 1, "how many nodes form the cluster when none exists yet; 0 waits to be added to one")
+	flags.StringSlice("join", nil, "raft addresses of all nodes that form the cluster, this one among them")
+	flags.Duration("keepalive", time.Minute, "how often devices are asked to say that they play")
+	flags.Duration("lease", 150*time.Second, "how long a session stays active after it was last heard from")
+	flags.Int("default-streams", 2, "stream limit of an account whose plan is not known")
+	flags.String("config", "", "file with the same settings in YAML, named as the flags")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		settings, err := readSettings(c.Flags())
+		if err != nil {
+			return usageError{err}
+		}
+		return serve(c.Context(), settings, slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
+	}
+	return c
+}
+
+// readSettings merges flags, environment and file, in this order of precedence.
+func readSettings(flags *pflag.FlagSet) (*viper.Viper, error) {
+	v := viper.New()
+	v.SetEnvPrefix("playhead")
+	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	v.AutomaticEnv()
+	if err := v.BindPFlags(flags); err != nil {
+		return nil, fmt.Errorf("bind flags: %w", err)
+	}
+	file := v.GetString("config")
+	if file == "" {
+		return v, nil
+	}
+	v.SetConfigFile(file)
+	v.SetConfigType("yaml")
+	if err := v.ReadInConfig(); err != nil {
+		return nil, fmt.Errorf("read settings from %s: %w", file, err)
+	}
+	for _, key := range v.AllKeys() {
+		if flags.Lookup(key) == nil || key == "config" {
+			return nil, fmt.Errorf("%s: no such setting: %s", file, key)
+		}
+	}
+	return v, nil
+}
+
+func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
+	cfg := server.Config{
+		HTTPAddress: v.GetString("http"),
+		Logger:      log,
+		Raft: raft.Config{
+			NodeID:      v.GetString("node-id"),
+			RaftAddress: v.GetString("raft"),
+			DataDir:     v.GetString("data"),
+			Join:        splitList(v.GetStringSlice("join")),
+		},
+	}
+	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease} {
+		d, err := time.ParseDuration(v.GetString(name))
+		if err != nil {
+			return cfg, fmt.Errorf("%s: expected a duration such as 60s: %w", name, err)
+		}
+		*to = d
+	}
+	for name, to := range map[string]*int{"bootstrap-expect": &cfg.Raft.BootstrapExpect, "default-streams": &cfg.DefaultStreams} {
+		if _, err := fmt.Sscan(v.GetString(name), to); err != nil {
+			return cfg, fmt.Errorf("%s: expected an integer, got %q", name, v.GetString(name))
+		}
+	}
+	return cfg, nil
+}
+
+// splitList splits what an environment variable holds as one comma-separated text.
+func splitList(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(list, ","), ",")
+}
+
+func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
+	cfg, err := serverConfig(v, log)
+	if err != nil {
+		return usageError{err}
+	}
+	node, err := server.Open(cfg)
+	if err != nil {
+		return fmt.Errorf("start node %s: %w", cfg.Raft.NodeID, err)
+	}
+	log.Info("node is up", "node", cfg.Raft.NodeID, "http", node.HTTPAddress(), "raft", cfg.Raft.RaftAddress, "data", cfg.Raft.DataDir)
+	served := make(chan error, 1)
+	go func() { served <- node.Serve() }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("shutting down", "node", cfg.Raft.NodeID)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := node.Close(closing); err != nil {
+		return fmt.Errorf("stop node %s: %w", cfg.Raft.NodeID, err)
+	}
+	return <-served
+}

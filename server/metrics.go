@@ -1,0 +1,87 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are what /metrics tells. Labels are bounded: routes are the patterns of
+// the API, codes are classes.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	refused  prometheus.Counter
+}
+
+func newMetrics(s *Server) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "playhead_http_requests_total", Help: "Requests answered.",
+		}, []string{"method", "route", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "playhead_http_request_seconds", Help: "Time from a request's headers to its answer.",
+			Buckets: prometheus.ExponentialBucketsRange(0.0005, 10, 16),
+		}, []string{"method", "route"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "playhead_http_refused_total", Help: "Requests refused because the node was at its capacity.",
+		}),
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.refused,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		gauge("playhead_raft_leader", "1 while this node leads.", func() float64 {
+			if s.node.IsLeader() {
+				return 1
+			}
+			return 0
+		}),
+		gauge("playhead_raft_applied_index", "Index of the newest log entry applied here.", func() float64 {
+			return float64(s.node.AppliedIndex())
+		}),
+		gauge("playhead_requests_in_flight", "Requests being answered now.", func() float64 {
+			return float64(len(s.inFlight))
+		}))
+	return m
+}
+
+func (m *metrics) handler() echo.HandlerFunc {
+	return echo.WrapHandler(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+}
+
+// observe measures every request, and tells its problem first so that the code is
+// the one that was sent.
+func (m *metrics) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		begun := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		route := c.Path()
+		if route == "" {
+			route = "none"
+		}
+		method := knownMethod(c.Request().Method)
+		m.requests.WithLabelValues(method, route, strconv.Itoa(c.Response().Status)).Inc()
+		m.duration.WithLabelValues(method, route).Observe(time.Since(begun).Seconds())
+		return nil
+	}
+}
+
+// knownMethod keeps a client from making labels by inventing methods.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete:
+		return method
+	}
+	return "other"
+}

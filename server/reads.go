@@ -1,0 +1,213 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// Names of the headers by which a reader follows its own writes to any node.
+const (
+	headerIndex    = "Playhead-Index"
+	headerMinIndex = "Playhead-Min-Index"
+)
+
+func setIndex(c echo.Context, index uint64) {
+	c.Response().Header().Set(headerIndex, strconv.FormatUint(index, 10))
+}
+
+// read answers a read at the level that the request asks for: f looks at the
+// state, and what it returns is sent as JSON.
+//
+//   - stale: whatever this node has applied.
+//   - leader: what the node that leads has applied; wrong for as long as a deposed
+//     leader takes to notice, which is the leader's lease.
+//   - linearizable: what a quorum agreed was committed after the request came.
+func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.Millis) (any, error)) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+	defer cancel()
+	if text := c.Request().Header.Get(headerMinIndex); text != "" {
+		index, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return badField(headerMinIndex, "an index, as Playhead-Index told it")
+		}
+		if err := s.node.WaitApplied(ctx, index); err != nil {
+			return err
+		}
+	}
+	level := c.QueryParam("consistency")
+	switch level {
+	case "stale":
+	case "", "leader", "linearizable":
+		if !s.node.IsLeader() {
+			return s.forward(c, nil)
+		}
+		wait := s.node.LeaderReadIndex
+		if level == "linearizable" {
+			wait = s.node.LinearizableReadIndex
+		}
+		if _, err := wait(ctx); err != nil {
+			return err
+		}
+	default:
+		return badField("consistency", "stale, leader or linearizable")
+	}
+	var answer any
+	var err error
+	index := s.views.read(s.clock(), func(state *viewing.State, now viewing.Millis) {
+		answer, err = f(state, now)
+	})
+	setIndex(c, index)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// getActive answers: what else am I watching?
+func (s *Server) getActive(c echo.Context) error {
+	accountID, err := accountParam(c)
+	if err != nil {
+		return err
+	}
+	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
+		maxStreams, active := state.Active(now, accountID)
+		return activeDTO{maxStreams, streamsOf(active)}, nil
+	})
+}
+
+// getSession answers: what happened?
+func (s *Server) getSession(c echo.Context) error {
+	accountID, err := accountParam(c)
+	if err != nil {
+		return err
+	}
+	id, ok := viewing.ParseSessionID(c.Param("session"))
+	if !ok {
+		return badField("session_id", "a UUID that is not all zeros")
+	}
+	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
+		report, ok := state.Session(now, accountID, id)
+		if !ok {
+			return nil, newProblem(http.StatusNotFound, "nothing is known of this session")
+		}
+		return sessionOf(report), nil
+	})
+}
+
+// getPosition answers: where was I?
+func (s *Server) getPosition(c echo.Context) error {
+	accountID, profileID, err := viewerParams(c)
+	if err != nil {
+		return err
+	}
+	titleID, err := titleParam(c)
+	if err != nil {
+		return err
+	}
+	return s.read(c, func(state *viewing.State, _ viewing.Millis) (any, error) {
+		position, ok := state.Position(accountID, profileID, titleID)
+		if !ok {
+			return nil, newProblem(http.StatusNotFound, "this profile has not watched this title")
+		}
+		return positionOf(position), nil
+	})
+}
+
+// maxTitlesAsked bounds ?title_id=1,2,3.
+const maxTitlesAsked = 100
+
+// getPositions answers for several titles at once; those never watched are left out.
+func (s *Server) getPositions(c echo.Context) error {
+	accountID, profileID, err := viewerParams(c)
+	if err != nil {
+		return err
+	}
+	texts := strings.Split(c.QueryParam("title_id"), ",")
+	if len(texts) > maxTitlesAsked {
+		return badField("title_id", "at most 100 titles")
+	}
+	titles := make([]uint32, len(texts))
+	for i, text := range texts {
+		id, err := inRange(text, "title_id", viewing.MaxTitleID)
+		if err != nil {
+			return err
+		}
+		titles[i] = uint32(id)
+	}
+	return s.read(c, func(state *viewing.State, _ viewing.Millis) (any, error) {
+		found := positionsDTO{Positions: []positionDTO{}}
+		for _, id := range titles {
+			if position, ok := state.Position(accountID, profileID, id); ok {
+				found.Positions = append(found.Positions, positionOf(position))
+			}
+		}
+		return found, nil
+	})
+}
+
+// getContinueWatching lists the titles that a profile began and did not complete.
+func (s *Server) getContinueWatching(c echo.Context) error {
+	accountID, profileID, err := viewerParams(c)
+	if err != nil {
+		return err
+	}
+	limit, err := limitParam(c)
+	if err != nil {
+		return err
+	}
+	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
+		return viewsDTO{Views: viewsOf(state.ContinueWatching(now, accountID, profileID, limit))}, nil
+	})
+}
+
+// getHistory answers: what have I watched? The newest comes first.
+func (s *Server) getHistory(c echo.Context) error {
+	accountID, profileID, err := viewerParams(c)
+	if err != nil {
+		return err
+	}
+	limit, err := limitParam(c)
+	if err != nil {
+		return err
+	}
+	after, err := parseCursor(c.QueryParam("cursor"))
+	if err != nil {
+		return err
+	}
+	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
+		page, next := state.History(now, accountID, profileID, after, limit)
+		return viewsDTO{Views: viewsOf(page), NextCursor: cursorText(next)}, nil
+	})
+}
+
+const cursorBytes = 8 + 16 // started_at, session id
+
+func cursorText(at *viewing.Cursor) string {
+	if at == nil {
+		return ""
+	}
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, cursorBytes), uint64(at.StartedAt))
+	return base64.RawURLEncoding.EncodeToString(append(b, at.SessionID[:]...))
+}
+
+func parseCursor(text string) (*viewing.Cursor, error) {
+	if text == "" {
+		return nil, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(b) != cursorBytes {
+		return nil, badField("cursor", "the next_cursor of the page before")
+	}
+	return &viewing.Cursor{
+		StartedAt: viewing.Millis(binary.BigEndian.Uint64(b)),
+		SessionID: viewing.SessionID(b[8:]),
+	}, nil
+}

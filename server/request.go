@@ -1,0 +1,116 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/playhead-load/playhead/viewing"
+	"github.com/playhead-load/playhead/viewing/wire"
+)
+
+// maxBodyBytes is the largest request body that is read (CONTRACT §2).
+const maxBodyBytes = 4 << 20
+
+// keptBytes is the largest buffer that goes back to the pool.
+const keptBytes = 1 << 20
+
+// scratch is what a write needs from request to answer. It goes back to the pool
+// when the answer is written, unless the command may still be under way.
+type scratch struct {
+	body     []byte
+	command  []byte
+	answer   []byte
+	outcomes []viewing.Outcome
+	decoder  wire.Decoder
+	event    viewing.Event
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *scratch) free() {
+	if cap(s.body) > keptBytes || cap(s.command) > keptBytes {
+		return
+	}
+	scratches.Put(s)
+}
+
+// readBody reads the whole body into the scratch, and refuses one that is too large.
+func (s *scratch) readBody(r *http.Request) error {
+	tooLarge := newProblem(http.StatusRequestEntityTooLarge, "body: expected at most 4 MiB")
+	if r.ContentLength > maxBodyBytes {
+		return tooLarge
+	}
+	s.body = slices.Grow(s.body[:0], int(max(r.ContentLength, 0))+1)
+	for {
+		if len(s.body) == cap(s.body) {
+			s.body = append(s.body, 0)[:len(s.body)]
+		}
+		n, err := r.Body.Read(s.body[len(s.body):cap(s.body)])
+		s.body = s.body[:len(s.body)+n]
+		switch {
+		case len(s.body) > maxBodyBytes:
+			return tooLarge
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return newProblem(http.StatusBadRequest, "body: expected it whole: "+err.Error())
+		}
+	}
+}
+
+// param reads an integer from the path, 1 … highest.
+func param(c echo.Context, name, field string, highest uint64) (uint64, error) {
+	return inRange(c.Param(name), field, highest)
+}
+
+func inRange(text, field string, highest uint64) (uint64, error) {
+	v, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || v < 1 || v > highest {
+		return 0, badField(field, "an integer from 1 to "+strconv.FormatUint(highest, 10))
+	}
+	return v, nil
+}
+
+func accountParam(c echo.Context) (uint64, error) {
+	return param(c, "account", "account_id", viewing.MaxAccountID)
+}
+
+func profileParam(c echo.Context) (uint8, error) {
+	v, err := param(c, "profile", "profile_id", viewing.MaxProfileID)
+	return uint8(v), err
+}
+
+func titleParam(c echo.Context) (uint32, error) {
+	v, err := param(c, "title", "title_id", viewing.MaxTitleID)
+	return uint32(v), err
+}
+
+// viewerParams reads the account and the profile of a path.
+func viewerParams(c echo.Context) (accountID uint64, profileID uint8, err error) {
+	if accountID, err = accountParam(c); err != nil {
+		return 0, 0, err
+	}
+	profileID, err = profileParam(c)
+	return accountID, profileID, err
+}
+
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+)
+
+// limitParam reads ?limit=, how many views a page holds.
+func limitParam(c echo.Context) (int, error) {
+	text := c.QueryParam("limit")
+	if text == "" {
+		return defaultLimit, nil
+	}
+	v, err := inRange(text, "limit", maxLimit)
+	return int(v), err
+}

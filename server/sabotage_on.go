@@ -1,0 +1,33 @@
+//go:build sabotage
+
+package server
+
+import (
+	"hash/crc32"
+	"os"
+
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// A server built with the tag `sabotage` breaks the promise that the environment
+// variable names: drop-acknowledged acknowledges one event in 1,000 and forgets
+// it, ignore-limit admits every stream. It exists to be caught.
+var sabotage = os.Getenv("PLAYHEAD_SABOTAGE")
+
+// sabotageDrops picks by identity, so that every node forgets the same events.
+func sabotageDrops(e *viewing.Event) bool {
+	identity := append(e.SessionID[:], byte(e.Seq>>24), byte(e.Seq>>16), byte(e.Seq>>8), byte(e.Seq))
+	return sabotage == "drop-acknowledged" && crc32.ChecksumIEEE(identity)%1000 == 0
+}
+
+func sabotageLimit(streams int) int {
+	if sabotage == "ignore-limit" {
+		return viewing.MaxStreams
+	}
+	return streams
+}
+
+func sabotageRules(rules viewing.Rules) viewing.Rules {
+	rules.DefaultStreams = sabotageLimit(rules.DefaultStreams)
+	return rules
+}

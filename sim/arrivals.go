@@ -1,0 +1,99 @@
+package sim
+
+import (
+	"github.com/playhead-load/playhead/sim/population"
+	"github.com/playhead-load/playhead/sim/random"
+	"github.com/playhead-load/playhead/viewing"
+)
+
+const minutesADay = 24 * 60
+
+// arrivals are the sittings: a Poisson process on each idle device whose rate
+// follows the day, so that the playbacks in progress follow the model's curve.
+//
+// Playbacks in progress at time t are the arrival rate convolved with g(u), the
+// chance that a playback is in progress u after its sitting began. Both are
+// cosines of one day plus a constant, so the rate comes from the curve by one
+// complex division (a late, damped answer needs an earlier, stronger cause).
+// A busy device cannot begin a sitting: its hazard while idle is the rate over
+// the chance that it is idle, which keeps the rate over all its time.
+type arrivals struct {
+	rate    [minutesADay]float64 // sittings a ms on a device whose load is 1
+	busy    [minutesADay]float64 // chance that such a device is in a sitting
+	rateMax float64
+	busyMax float64
+}
+
+// sittingShape is what sittings look like on average; ms.
+type sittingShape struct {
+	inProgress, busy wave
+}
+
+// wave holds the integrals over u of g(u), g(u)·cos ωu and g(u)·sin ωu, ω one
+// turn a day.
+type wave struct{ total, cos, sin float64 }
+
+// add counts g = 1 from the age a to the age b of a sitting.
+func (w *wave) add(a, b int64) {
+	w.total += float64(b - a)
+	const perTurn = dayMS / 6.283185307179586
+	from, to := float64(a)/dayMS, float64(b)/dayMS
+	w.cos += float64(perTurn * (random.SinTurn(to) - random.SinTurn(from)))
+	w.sin -= float64(perTurn * (random.CosTurn(to) - random.CosTurn(from)))
+}
+
+func (w *wave) divide(n float64) { w.total, w.cos, w.sin = w.total/n, w.cos/n, w.sin/n }
+
+// newArrivals finds the rate for which the curve comes out. Where a trough is
+// too deep for sittings that long, there are none for a while.
+func newArrivals(model *population.Model, shape sittingShape) *arrivals {
+	a := &arrivals{}
+	trough := model.TroughToPeak.Value
+	depth := (1 - trough) / (1 + trough)
+	peak := model.PeakHour.Value / 24
+	// As complex numbers, cos ωt the real part: curve = rate · g, so rate = curve / g.
+	c, s := depth*random.CosTurn(peak), depth*random.SinTurn(peak)
+	g := shape.inProgress
+	norm := float64(g.cos*g.cos) + float64(g.sin*g.sin)
+	rateCos := (float64(c*g.cos) + float64(s*g.sin)) * g.total / norm
+	rateSin := (float64(s*g.cos) - float64(c*g.sin)) * g.total / norm
+	mean := 1 / g.total
+	b := shape.busy
+	busyCos := float64(rateCos*b.cos) - float64(rateSin*b.sin)
+	busySin := float64(rateSin*b.cos) + float64(rateCos*b.sin)
+	for minute := range minutesADay {
+		turn := (float64(minute) + 0.5) / minutesADay
+		cos, sin := random.CosTurn(turn), random.SinTurn(turn)
+		a.rate[minute] = max(0, mean*(1+float64(rateCos*cos)+float64(rateSin*sin)))
+		a.busy[minute] = mean * (b.total + float64(busyCos*cos) + float64(busySin*sin))
+		a.rateMax = max(a.rateMax, a.rate[minute])
+		a.busyMax = max(a.busyMax, a.busy[minute])
+	}
+	return a
+}
+
+// maxBusy bounds the chance that one device is busy, for models that ask for
+// more than a device can do.
+const maxBusy = 0.8
+
+// next is the moment of the first sitting after now of a device with that load
+// that is idle (thinning: Lewis and Shedler 1979).
+func (a *arrivals) next(load float64, now int64, stream *random.Stream) int64 {
+	highest := load * a.rateMax / (1 - min(maxBusy, load*a.busyMax))
+	if !(highest > 0) {
+		return int64(viewing.MaxAt) + 1
+	}
+	wait := 0.0
+	for {
+		wait += stream.Exp() / highest
+		if wait > float64(viewing.MaxAt) {
+			return int64(viewing.MaxAt) + 1
+		}
+		at := now + 1 + int64(wait)
+		minute := at / minuteMS % minutesADay
+		hazard := load * a.rate[minute] / (1 - min(maxBusy, float64(load*a.busy[minute])))
+		if stream.Float64() < hazard/highest {
+			return at
+		}
+	}
+}

@@ -1,0 +1,108 @@
+// Package audit proves a target's answers right or wrong. It knows only what the
+// devices did and what they were told, asks the target through its public API,
+// and shares no fold, no rule and no memory with it.
+package audit
+
+import (
+	"hash/fnv"
+	"strconv"
+	"sync"
+
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// Fate is what a device was told of an event, in the end.
+type Fate uint8
+
+// The fates of an event.
+const (
+	Unanswered Fate = iota // sent, never answered: it may be there or not
+	Accepted               // it is there, and its session plays if it says so
+	Known                  // it was there already
+	Denied                 // its session holds no stream; there all the same, unless it is a start
+	Rejected               // it is not there
+)
+
+// Entry is one event as its device knows it. Times are microseconds on the
+// driver's clock; what it took several tries to say was first sent at
+// FirstSentUS and last at LastSentUS.
+type Entry struct {
+	Session     viewing.SessionID
+	Account     uint64
+	Device      uint64
+	Title       uint32
+	Seq         uint32
+	Profile     uint8
+	Type        viewing.EventType
+	Fate        Fate
+	Resumed     bool // a start without a position; PositionMS is the answer's, if there was one
+	AtMS        viewing.Millis
+	PositionMS  int64
+	PlayedMS    int64
+	RebufferMS  int64
+	Bitrates    uint64 // HashBitrates of bitrate_ms
+	FirstSentUS int64
+	LastSentUS  int64
+	DoneUS      int64
+}
+
+// there says whether the target must hold the event.
+func (e *Entry) there() bool {
+	switch e.Fate {
+	case Accepted, Known:
+		return true
+	case Denied:
+		return e.Type != viewing.Start
+	}
+	return false
+}
+
+// maybeThere says whether the target may hold the event, or may not.
+func (e *Entry) maybeThere() bool { return e.Fate == Unanswered }
+
+// NewEntry is the entry of an event that was not sent yet.
+func NewEntry(e *viewing.Event) Entry {
+	return Entry{
+		Session: e.SessionID, Account: e.AccountID, Device: e.DeviceID, Title: e.TitleID,
+		Seq: e.Seq, Profile: e.ProfileID, Type: e.Type, Resumed: e.ResumePos,
+		AtMS: e.At, PositionMS: e.PositionMS, PlayedMS: e.PlayedMS, RebufferMS: e.RebufferMS,
+		Bitrates: HashBitrates(e.BitrateMS),
+	}
+}
+
+// HashBitrates stands for a session's bitrate usage, whatever the order of its
+// rungs.
+func HashBitrates(rates []viewing.Bitrate) uint64 {
+	var sum uint64
+	for _, rate := range rates {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(rate.Kbps + "=" + strconv.FormatInt(rate.PlayedMS, 10)))
+		sum += h.Sum64()
+	}
+	return sum
+}
+
+// Log is everything that the devices did, in memory: about 150 bytes an event.
+// Its methods may be called from any goroutine.
+type Log struct {
+	mu      sync.Mutex
+	entries []Entry
+	limits  map[uint64]int
+}
+
+// NewLog returns an empty log.
+func NewLog() *Log { return &Log{limits: map[uint64]int{}} }
+
+// SetLimit notes how many streams an account may have.
+func (l *Log) SetLimit(account uint64, maxStreams int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limits[account] = maxStreams
+}
+
+// Add notes an event whose fate is known.
+func (l *Log) Add(e Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries = append(l.entries, e)
+}

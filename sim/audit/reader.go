@@ -1,0 +1,154 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// Limits of asking the target.
+const (
+	askTimeout    = 10 * time.Second // of one question
+	askTries      = 5                // while the target says that it cannot answer now
+	askAgainAfter = 500 * time.Millisecond
+	maxAnswer     = 8 << 20 // bytes
+	titlesAsked   = 100     // in one question for positions
+	viewsAsked    = 100     // on one page of history
+	maxPages      = 1000    // of one history
+)
+
+// reader asks the target's public API, one node after another.
+type reader struct {
+	client *http.Client
+	urls   []string
+}
+
+// found is what the target knows of a session.
+type found struct {
+	view
+	LastSeq    uint32           `json:"last_seq"`
+	Events     *int             `json:"events"` // nil: the target does not count them
+	RebufferMS int64            `json:"rebuffer_ms"`
+	BitrateMS  map[string]int64 `json:"bitrate_ms"`
+}
+
+type view struct {
+	SessionID  viewing.SessionID `json:"session_id"`
+	TitleID    uint32            `json:"title_id"`
+	StartedAt  time.Time         `json:"started_at"`
+	PlayedMS   int64             `json:"played_ms"`
+	PositionMS int64             `json:"position_ms"`
+}
+
+type position struct {
+	TitleID    uint32            `json:"title_id"`
+	PositionMS int64             `json:"position_ms"`
+	UpdatedAt  time.Time         `json:"updated_at"`
+	SessionID  viewing.SessionID `json:"session_id"`
+}
+
+// session asks what the target knows of a session; nil if it knows nothing.
+func (r *reader) session(ctx context.Context, p *playback) (*found, error) {
+	var answer found
+	known, err := r.get(ctx, p.account, fmt.Sprintf("/v1/accounts/%d/sessions/%v", p.account, p.id), &answer)
+	if err != nil || !known {
+		return nil, err
+	}
+	return &answer, nil
+}
+
+// positions asks where a profile is in titles.
+func (r *reader) positions(ctx context.Context, account uint64, profile uint8, titles []uint32) (map[uint32]position, error) {
+	known := map[uint32]position{}
+	for len(titles) > 0 {
+		n := min(len(titles), titlesAsked)
+		list := make([]string, n)
+		for i, title := range titles[:n] {
+			list[i] = strconv.FormatUint(uint64(title), 10)
+		}
+		titles = titles[n:]
+		var answer struct {
+			Positions []position `json:"positions"`
+		}
+		path := fmt.Sprintf("/v1/accounts/%d/profiles/%d/positions?title_id=%s", account, profile, strings.Join(list, ","))
+		if _, err := r.get(ctx, account, path, &answer); err != nil {
+			return nil, err
+		}
+		for _, p := range answer.Positions {
+			known[p.TitleID] = p
+		}
+	}
+	return known, nil
+}
+
+// history asks for all that a profile has watched, page by page, as it is listed.
+func (r *reader) history(ctx context.Context, account uint64, profile uint8) ([]view, error) {
+	var all []view
+	cursor := ""
+	for range maxPages {
+		var answer struct {
+			Views      []view `json:"views"`
+			NextCursor string `json:"next_cursor"`
+		}
+		path := fmt.Sprintf("/v1/accounts/%d/profiles/%d/history?limit=%d&cursor=%s", account, profile, viewsAsked, cursor)
+		if _, err := r.get(ctx, account, path, &answer); err != nil {
+			return nil, err
+		}
+		all = append(all, answer.Views...)
+		if cursor = answer.NextCursor; cursor == "" {
+			return all, nil
+		}
+	}
+	return nil, fmt.Errorf("history of account %d profile %d: more than %d pages", account, profile, maxPages)
+}
+
+// get asks for a path, of another node each time the answer is that none can be
+// given now. known is false if nothing is known there.
+func (r *reader) get(ctx context.Context, account uint64, path string, answer any) (known bool, err error) {
+	for try := range askTries {
+		url := r.urls[(int(account%uint64(len(r.urls)))+try)%len(r.urls)]
+		status, body, askErr := r.once(ctx, url+path)
+		switch {
+		case askErr == nil && status == http.StatusOK:
+			if err := json.Unmarshal(body, answer); err != nil {
+				return false, fmt.Errorf("audit: GET %s: %w", path, err)
+			}
+			return true, nil
+		case askErr == nil && status == http.StatusNotFound:
+			return false, nil
+		case askErr == nil:
+			err = fmt.Errorf("audit: GET %s: status %d: %s", path, status, body)
+		default:
+			err = fmt.Errorf("audit: GET %s: %w", path, askErr)
+		}
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-time.After(askAgainAfter):
+		}
+	}
+	return false, err
+}
+
+func (r *reader) once(ctx context.Context, url string) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := r.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return response.StatusCode, body, err
+}

@@ -1,0 +1,79 @@
+package population
+
+const (
+	none       = "no public figure"
+	engagement = "fit to Netflix's engagement report, 2025 H1"
+	tencent    = "Tencent Video, 540 M views; split over kinds of view tuned to its 20 % complete and 56 % under half"
+	hours      = "the deck of 2015: 62 M members, 3.0 G hours a month"
+)
+
+func netflix2015() Model {
+	return Model{
+		Name:    "netflix-2015",
+		Country: "US",
+
+		Members:      Param{"members", 62_000_000, "accounts", hours, Verified},
+		MeanStreams:  Param{"mean_streams", 4_100_000, "playbacks", hours + ", divided by the hours of a month", Derived},
+		TroughToPeak: Param{"trough_to_peak", 0.2, "ratio", "Scryer fleet figures, BBC iPlayer; peak/mean 1.67", Derived},
+		PeakHour:     Param{"peak_hour", 21, "h local", "Scryer fleet figures, BBC iPlayer", Derived},
+
+		Plans: []Share{
+			{1, 0.25, "limits: Netflix help pages; shares: " + none, Assumed},
+			{2, 0.45, "limits: Netflix help pages; shares: " + none, Assumed},
+			{4, 0.30, "limits: Netflix help pages; shares: " + none, Assumed},
+		},
+		Profiles: []Share{
+			{1, 0.24, none + "; mean 2.5", Assumed}, {2, 0.31, none + "; mean 2.5", Assumed},
+			{3, 0.22, none + "; mean 2.5", Assumed}, {4, 0.17, none + "; mean 2.5", Assumed},
+			{5, 0.06, none + "; mean 2.5", Assumed},
+		},
+		Households: []Share{
+			{2, 1.0 / 3, none, Assumed}, {3, 1.0 / 3, none, Assumed}, {4, 1.0 / 3, none, Assumed},
+		},
+		Devices: []DeviceShare{
+			{"tv", 0.70, "Vox / MacRumors 2018", Verified, 0.9, "3000", "5800", Assumed},
+			{"web", 0.15, "Vox / MacRumors 2018", Verified, 0.6, "1750", "3000", Assumed},
+			{"phone", 0.10, "Vox / MacRumors 2018", Verified, 0.8, "560", "750", Assumed},
+			{"tablet", 0.05, "Vox / MacRumors 2018", Verified, 0.4, "1050", "1750", Assumed},
+		},
+
+		Titles:          Param{"titles", 7200, "titles", engagement, Derived},
+		PopularityPower: Param{"popularity_power", 0.54, "", engagement, Derived},
+		PopularityTail:  Param{"popularity_tail", 2600, "ranks", engagement, Derived},
+		SeriesEpisodes:  Param{"series_episodes", 10, "titles", none + "; neighbours in the ranking", Assumed},
+		FilmsAfter:      Param{"films_after_series", 4, "titles", none + "; tuned to a mean play of 21 to 24 min", Assumed},
+		EpisodeMin:      Param{"episode_min", 22, "min", engagement, Verified},
+		EpisodeMax:      Param{"episode_max", 60, "min", engagement, Verified},
+		FilmMedian:      Param{"film_median", 105, "min", engagement, Derived},
+		FilmSigma:       Param{"film_sigma", 0.2, "", none, Assumed},
+
+		ShortView:        Param{"short_view", 0.555, "probability", tencent, Derived},
+		ShortMean:        Param{"short_mean", 3, "min", "exponential: PPLive, Chen et al. 2014; mean: " + none, Assumed},
+		LongComplete:     Param{"long_complete", 0.25, "probability", tencent, Derived},
+		FilmComplete:     Param{"film_complete", 0.24, "probability", tencent, Derived},
+		LongOverHalf:     Param{"long_over_half", 0.87, "probability", tencent, Derived},
+		FilmFirst:        Param{"film_first", 14, "min", "truncated power law: PPLive, Chen et al. 2014; its beginning: " + none, Assumed},
+		NextEpisode:      Param{"next_episode", 0.65, "probability", "Netflix / Reuters 2016, a binge averages 2 h 10", Derived},
+		NextComplete:     Param{"next_complete", 0.85, "probability", none, Assumed},
+		ResumeTitle:      Param{"resume_title", 0.5, "probability", none, Assumed},
+		ResumeComplete:   Param{"resume_complete", 0.47, "probability", none, Assumed},
+		SittingEnds:      Param{"sitting_ends", 0.7, "probability", none, Assumed},
+		BrowseMean:       Param{"browse_mean", 40, "s", none, Assumed},
+		EndsWithoutStop:  Param{"ends_without_stop", 0.03, "probability", none, Assumed},
+		RebufferedViews:  Param{"rebuffered_views", 0.1, "probability", none, Assumed},
+		RebufferMean:     Param{"rebuffer_mean", 2, "s", none, Assumed},
+		LowRungViews:     Param{"low_rung_views", 0.1, "probability", none, Assumed},
+		LowRungBeginning: Param{"low_rung_beginning", 15, "s", none, Assumed},
+
+		Pauses:      Param{"pauses", 0.6, "1/h", none, Assumed},
+		PauseMedian: Param{"pause_median", 60, "s", none, Assumed},
+		PauseSigma:  Param{"pause_sigma", 1.5, "", none, Assumed},
+		LongPause:   Param{"long_pause", 30, "min", "open-source Netflix client for Kodi", Verified},
+		Seeks:       Param{"seeks", 1, "1/h", none, Assumed},
+		ShortSeeks:  Param{"short_seeks", 0.7, "probability", none, Assumed},
+		ShortSeek:   Param{"short_seek", 10, "s", none, Assumed},
+		LongSeekMax: Param{"long_seek_max", 5, "min", none, Assumed},
+		Errors:      Param{"errors", 0.02, "1/h", none, Assumed},
+		Telemetry:   Param{"telemetry", 0.1, "1/h", none, Assumed},
+	}
+}

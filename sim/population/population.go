@@ -1,0 +1,220 @@
+package population
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/playhead-load/playhead/sim/random"
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// Limits of what a population can hold.
+const (
+	maxHouseholds = 4
+	maxKinds      = 4
+	MaxDevices    = maxHouseholds * maxKinds // of one account
+	MaxAccounts   = math.MaxInt32 / MaxDevices
+)
+
+// Options choose one population of a model.
+type Options struct {
+	Seed           uint64
+	Scale          float64 // accounts = members × Scale, at least 1
+	SharedAccounts float64 // 0 … 1: share of accounts used by several households (mark A)
+}
+
+// Population is the accounts and the catalogue. It is immutable after New and
+// safe for concurrent use.
+type Population struct {
+	model     Model
+	options   Options
+	accounts  int
+	catalogue *Catalogue
+}
+
+// Account is one paying account.
+type Account struct {
+	ID         uint64 // 1 … 62 M
+	MaxStreams int
+	Profiles   int // profile ids are 1 … Profiles
+	Households int // 1, or 2 … 4 that share the account
+
+	devices [MaxDevices]Device
+	count   int
+}
+
+// Device is one screen of an account.
+type Device struct {
+	ID        uint64
+	Kind      uint8 // index in Model.Devices
+	Household uint8 // 0 … Households-1
+}
+
+// Devices are the account's screens, at least one a household. The slice is
+// the account's own memory.
+func (a *Account) Devices() []Device { return a.devices[:a.count] }
+
+// New builds a population. It refuses a scale that is not above 0 or gives more
+// than MaxAccounts, and shares outside 0 … 1.
+func New(model Model, options Options) (*Population, error) {
+	accounts := math.Round(model.Members.Value * options.Scale)
+	if !(options.Scale > 0) || accounts > MaxAccounts {
+		return nil, fmt.Errorf("scale %v: expected above 0 and at most %d accounts", options.Scale, MaxAccounts)
+	}
+	if !(options.SharedAccounts >= 0 && options.SharedAccounts <= 1) {
+		return nil, fmt.Errorf("shared accounts %v: expected 0 to 1", options.SharedAccounts)
+	}
+	if err := model.check(); err != nil {
+		return nil, fmt.Errorf("population %s: %w", model.Name, err)
+	}
+	catalogue, err := newCatalogue(&model)
+	if err != nil {
+		return nil, fmt.Errorf("population %s: %w", model.Name, err)
+	}
+	return &Population{
+		model: model, options: options, catalogue: catalogue,
+		accounts: max(1, int(accounts)),
+	}, nil
+}
+
+func (m *Model) check() error {
+	if n := len(m.Devices); n < 1 || n > maxKinds {
+		return fmt.Errorf("%d kinds of device: expected 1 to %d", n, maxKinds)
+	}
+	streams := 0.0
+	for _, d := range m.Devices {
+		if !(d.Owned > 0 && d.Owned <= 1) {
+			return fmt.Errorf("owned share %v of %s: expected above 0, at most 1", d.Owned, d.Type)
+		}
+		streams += d.Streams
+	}
+	if math.Abs(streams-1) > 1e-6 {
+		return errors.New("shares of streams by device: expected a sum of 1")
+	}
+	for _, table := range [][]Share{m.Plans, m.Profiles, m.Households} {
+		sum := 0.0
+		for _, row := range table {
+			sum += row.Share
+		}
+		if math.Abs(sum-1) > 1e-6 {
+			return errors.New("plans, profiles and households: expected shares with a sum of 1")
+		}
+	}
+	return m.checkBounds()
+}
+
+func (m *Model) checkBounds() error {
+	for _, row := range m.Profiles {
+		if row.Value < 1 || row.Value > viewing.MaxProfileID {
+			return fmt.Errorf("%d profiles: expected 1 to %d", row.Value, viewing.MaxProfileID)
+		}
+	}
+	for _, row := range m.Households {
+		if row.Value < 1 || row.Value > maxHouseholds {
+			return fmt.Errorf("%d households: expected 1 to %d", row.Value, maxHouseholds)
+		}
+	}
+	if t := m.TroughToPeak.Value; !(t >= 0 && t <= 1) {
+		return fmt.Errorf("trough_to_peak %v: expected 0 to 1", t)
+	}
+	return nil
+}
+
+// Model is the population's model.
+func (p *Population) Model() *Model { return &p.model }
+
+// Catalogue is what can be watched.
+func (p *Population) Catalogue() *Catalogue { return p.catalogue }
+
+// Accounts is the number of accounts; their indexes are 0 … Accounts-1.
+func (p *Population) Accounts() int { return p.accounts }
+
+// AccountID is the id of account i.
+func AccountID(i int) uint64 { return uint64(i) + 1 }
+
+// DeviceID is the id of a household's device of that kind, in account i.
+func DeviceID(i int, household, kind uint8) uint64 {
+	return uint64(i)*MaxDevices + uint64(household)*maxKinds + uint64(kind) + 1
+}
+
+const accountDomain = 1
+
+// Account is account number i: a pure function of (seed, i).
+func (p *Population) Account(i int) Account {
+	stream := random.At(random.Key(p.options.Seed, accountDomain, uint64(i)), 0)
+	account := Account{
+		ID:         AccountID(i),
+		MaxStreams: draw(&stream, p.model.Plans),
+		Profiles:   draw(&stream, p.model.Profiles),
+		Households: 1,
+	}
+	households := draw(&stream, p.model.Households)
+	if stream.Chance(p.options.SharedAccounts) {
+		account.Households = households
+	}
+	for household := range account.Households {
+		p.equip(&account, household, &stream)
+	}
+	return account
+}
+
+// equip gives a household its devices; one that drew none gets the first kind.
+func (p *Population) equip(account *Account, household int, stream *random.Stream) {
+	before := account.count
+	for kind, share := range p.model.Devices {
+		if stream.Chance(share.Owned) {
+			account.add(household, kind)
+		}
+	}
+	if account.count == before {
+		account.add(household, 0)
+	}
+}
+
+func (a *Account) add(household, kind int) {
+	a.devices[a.count] = Device{
+		ID:        DeviceID(int(a.ID-1), uint8(household), uint8(kind)),
+		Kind:      uint8(kind),
+		Household: uint8(household),
+	}
+	a.count++
+}
+
+func draw(stream *random.Stream, table []Share) int {
+	u := stream.Float64()
+	for _, row := range table {
+		if u -= row.Share; u < 0 {
+			return row.Value
+		}
+	}
+	return table[len(table)-1].Value
+}
+
+func mean(table []Share) float64 {
+	sum := 0.0
+	for _, row := range table {
+		sum += float64(float64(row.Value) * row.Share)
+	}
+	return sum
+}
+
+// Load is the mean over the day of the playbacks in progress on a device of
+// that kind, in a household of an account with that many profiles. Viewing is
+// proportional to profiles. Sharing an account adds viewers to it and takes
+// none away from the rest, so each household is given less, and the population
+// as a whole has MeanStreams × Scale whatever the share.
+func (p *Population) Load(kind uint8, profiles int) float64 {
+	m := &p.model
+	households := 1 + float64(p.options.SharedAccounts*(mean(m.Households)-1))
+	perProfile := m.MeanStreams.Value / m.Members.Value / (households * mean(m.Profiles))
+	owned := m.Devices[kind].Owned
+	if kind == 0 {
+		without := 1.0
+		for _, d := range m.Devices {
+			without *= 1 - d.Owned
+		}
+		owned += without
+	}
+	return float64(perProfile*float64(profiles)) * m.Devices[kind].Streams / owned
+}

@@ -1,0 +1,148 @@
+// Package target boots what a run is aimed at: a cluster of real server processes
+// on loopback, each with its own data directory, ended by their pids.
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Limits of booting a cluster.
+const (
+	readyTimeout = 30 * time.Second      // from the start of the processes to a leader that all know
+	pollInterval = 20 * time.Millisecond // between two questions whether it is so
+	askTimeout   = time.Second           // of one question
+	stopTimeout  = 15 * time.Second      // from SIGTERM to SIGKILL
+)
+
+// Options say what cluster to boot.
+type Options struct {
+	Binary         string // the playhead binary
+	DataDir        string // where the nodes keep their data, one directory each
+	LogDir         string // where their logs go, one file each
+	Nodes          int
+	Keepalive      time.Duration
+	Lease          time.Duration
+	DefaultStreams int
+	Env            []string // in addition to the environment of this process
+}
+
+// Cluster is a cluster of server processes. One goroutine may use it at a time,
+// but for Leader, which any may ask.
+type Cluster struct {
+	nodes []*Node
+}
+
+// Start boots a cluster and waits until every node is ready. Whatever it started
+// is stopped again if it fails.
+func Start(ctx context.Context, opts Options) (*Cluster, error) {
+	c := &Cluster{}
+	if err := c.start(ctx, opts); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(ctx context.Context, opts Options) error {
+	addresses, err := freeAddresses(2 * opts.Nodes)
+	if err != nil {
+		return err
+	}
+	http, raft := addresses[:opts.Nodes], addresses[opts.Nodes:]
+	for i := range opts.Nodes {
+		id := fmt.Sprintf("n%d", i+1)
+		node := &Node{
+			ID: id, URL: "http://" + http[i], binary: opts.Binary, env: opts.Env,
+			log: filepath.Join(opts.LogDir, id+".log"),
+			args: []string{
+				"serve", "--node-id", id, "--http", http[i], "--raft", raft[i],
+				"--data", filepath.Join(opts.DataDir, id),
+				"--bootstrap-expect", fmt.Sprint(opts.Nodes), "--join", strings.Join(raft, ","),
+				"--keepalive", opts.Keepalive.String(), "--lease", opts.Lease.String(),
+				"--default-streams", fmt.Sprint(opts.DefaultStreams),
+			},
+		}
+		c.nodes = append(c.nodes, node)
+		if err := node.Start(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for _, node := range c.nodes {
+		if err := node.WaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Nodes are the nodes in the order of their names.
+func (c *Cluster) Nodes() []*Node { return c.nodes }
+
+// URLs are where the nodes answer clients.
+func (c *Cluster) URLs() []string {
+	urls := make([]string, len(c.nodes))
+	for i, node := range c.nodes {
+		urls[i] = node.URL
+	}
+	return urls
+}
+
+// Leader asks the running nodes who leads, and returns one that says it does.
+func (c *Cluster) Leader(ctx context.Context) (*Node, error) {
+	for _, node := range c.nodes {
+		status, err := node.Cluster(ctx)
+		if err == nil && status.Role == "leader" {
+			return node, nil
+		}
+	}
+	return nil, errors.New("no node says that it leads")
+}
+
+// CPUTime is the processor time that the processes have used, those that were
+// killed included.
+func (c *Cluster) CPUTime() (time.Duration, error) {
+	var sum time.Duration
+	for _, node := range c.nodes {
+		used, err := node.cpuTime()
+		if err != nil {
+			return 0, err
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
+// Stop ends all processes, with SIGTERM and, if that is not enough, SIGKILL.
+func (c *Cluster) Stop() error {
+	var errs []error
+	for _, node := range c.nodes {
+		errs = append(errs, node.terminate())
+	}
+	deadline := time.Now().Add(stopTimeout)
+	for _, node := range c.nodes {
+		errs = append(errs, node.waitEnd(time.Until(deadline)))
+	}
+	return errors.Join(errs...)
+}
+
+// freeAddresses finds free ports on loopback. Nothing holds them when it returns,
+// so that the processes can take them.
+func freeAddresses(n int) ([]string, error) {
+	addresses := make([]string, n)
+	for i := range addresses {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer func() { _ = listener.Close() }()
+		addresses[i] = listener.Addr().String()
+	}
+	return addresses, nil
+}

@@ -1,0 +1,192 @@
+package target
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Node is one server process, running or not.
+type Node struct {
+	ID  string
+	URL string
+
+	binary string
+	args   []string
+	env    []string
+	log    string // file that its output goes to
+
+	mu      sync.Mutex
+	process *exec.Cmd
+	ended   chan struct{} // closed when the process has ended
+	used    time.Duration // processor time of the processes that ended
+}
+
+// Start starts the process. It does not wait until it is ready.
+func (n *Node) Start() error {
+	output, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", n.ID, err)
+	}
+	defer func() { _ = output.Close() }() // the process has its own descriptor
+	process := exec.Command(n.binary, n.args...)
+	process.Stdout, process.Stderr = output, output
+	process.Env = append(os.Environ(), n.env...)
+	// A terminal's Ctrl-C goes to the whole group: the nodes must outlive it to
+	// be drained and audited.
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := process.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", n.ID, err)
+	}
+	ended := make(chan struct{})
+	n.mu.Lock()
+	n.process, n.ended = process, ended
+	n.mu.Unlock()
+	go func() {
+		_ = process.Wait() // how it ended shows in its log
+		n.mu.Lock()
+		n.used += process.ProcessState.UserTime() + process.ProcessState.SystemTime()
+		n.mu.Unlock()
+		close(ended)
+	}()
+	return nil
+}
+
+// Kill ends the process with SIGKILL and waits until it is gone.
+func (n *Node) Kill() error {
+	if err := n.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	return n.waitEnd(stopTimeout)
+}
+
+func (n *Node) terminate() error { return n.signal(syscall.SIGTERM) }
+
+func (n *Node) signal(s syscall.Signal) error {
+	n.mu.Lock()
+	process := n.process
+	n.mu.Unlock()
+	if process == nil {
+		return nil
+	}
+	if err := process.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal %s: %w", n.ID, err)
+	}
+	return nil
+}
+
+// waitEnd waits for the end of the process, and kills it when that takes too long.
+func (n *Node) waitEnd(limit time.Duration) error {
+	n.mu.Lock()
+	ended := n.ended
+	n.mu.Unlock()
+	if ended == nil {
+		return nil
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(limit):
+	}
+	if err := n.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-ended
+	return nil
+}
+
+// Running says whether the process has not ended.
+func (n *Node) Running() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ended == nil {
+		return false
+	}
+	select {
+	case <-n.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// WaitReady waits until the node knows a leader and has applied what is committed.
+// It gives up when the process ends or ctx does.
+func (n *Node) WaitReady(ctx context.Context) error {
+	for {
+		err := n.ask(ctx, "/readyz", nil)
+		if err == nil {
+			return nil
+		}
+		if !n.Running() {
+			return fmt.Errorf("%s ended before it was ready: %s", n.ID, n.lastWords())
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w; its log is %s", n.ID, err, n.log)
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// Status is what a node says of the cluster, as far as a run asks.
+type Status struct {
+	Role         string `json:"role"`
+	LeaderID     string `json:"leader_id"`
+	Term         uint64 `json:"term"`
+	AppliedIndex uint64 `json:"applied_index"`
+}
+
+// Cluster asks the node how the cluster looks from there.
+func (n *Node) Cluster(ctx context.Context) (Status, error) {
+	var status Status
+	err := n.ask(ctx, "/v1/cluster", &status)
+	return status, err
+}
+
+func (n *Node) ask(ctx context.Context, path string, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", n.ID, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", n.ID, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", n.ID, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask %s: %s: %s", n.ID, response.Status, bytes.TrimSpace(body))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("ask %s: %w", n.ID, err)
+	}
+	return nil
+}
+
+// lastWords is the last line of the node's log, which says why it ended.
+func (n *Node) lastWords() string {
+	text, err := os.ReadFile(n.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return string(lines[len(lines)-1])
+}
