@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/playhead-load/playhead/sim"
-	"github.com/playhead-load/playhead/sim/population"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -155,25 +154,5 @@ func TestKeepalivesAMinute(t *testing.T) {
 	t.Logf("%.4f keepalives a minute and playback", ratio)
 	if math.Abs(ratio-0.935) > 0.012 {
 		t.Errorf("%.4f keepalives a minute and playback, want 0.935", ratio)
-	}
-}
-
-func TestSharingMovesNoTotal(t *testing.T) {
-	model, _ := population.Named("netflix-2015")
-	for _, shared := range []float64{0, 0.1, 1} {
-		p, err := population.New(model, population.Options{Seed: 1, Scale: 1.0 / 2000, SharedAccounts: shared})
-		if err != nil {
-			t.Fatal(err)
-		}
-		load := 0.0
-		for i := range p.Accounts() {
-			account := p.Account(i)
-			for _, d := range account.Devices() {
-				load += p.Load(d.Kind, account.Profiles)
-			}
-		}
-		if math.Abs(load/2050-1) > 0.025 {
-			t.Errorf("shared %v: load %.1f, want 2050", shared, load)
-		}
 	}
 }

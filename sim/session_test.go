@@ -102,7 +102,7 @@ func TestSessionsKeepTheirLaws(t *testing.T) {
 	lastDevice := int32(-1)
 	var e viewing.Event
 	for {
-		step, ok := f.Next(prime+5*hour, &e)
+		step, ok := f.Next(prime+3*hour, &e)
 		if !ok {
 			break
 		}
@@ -170,7 +170,7 @@ func TestAProfilePlaysOnOneDeviceOfItsHousehold(t *testing.T) {
 	together := 0
 	var e viewing.Event
 	for {
-		if _, ok := f.Next(prime+6*hour, &e); !ok {
+		if _, ok := f.Next(prime+3*hour, &e); !ok {
 			break
 		}
 		change := 0
