@@ -174,7 +174,7 @@ func readHistogram(path string) (*hdrhistogram.Histogram, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read histogram: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	reader := hdrhistogram.NewHistogramLogReader(file)
 	merged, intervals := newHistogram(), 0
 	for {

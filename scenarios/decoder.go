@@ -135,7 +135,7 @@ func hint(key, path string, keys []string) string {
 // is pointed to by its key.
 func (d *decoder) wrong(m *mapping, key, expected string) bool {
 	entry := m.values[key]
-	var at ast.Node = entry.Value
+	at := entry.Value
 	if _, null := at.(*ast.NullNode); null {
 		at = entry.Key
 	}

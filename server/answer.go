@@ -3,6 +3,8 @@ package server
 import (
 	"strconv"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/playhead-load/playhead/viewing"
 	"github.com/playhead-load/playhead/viewing/wire"
 )
@@ -159,4 +161,11 @@ func appendAdmission(dst []byte, id viewing.SessionID, a viewing.Admission, keep
 	dst = append(dst, `,"expires_at":"`...)
 	dst = wire.AppendTime(dst, a.ExpiresAt)
 	return append(dst, `"}`...)
+}
+
+// writeJSON sends an answer whole: with its length known, net/http need not cut it
+// into chunks.
+func writeJSON(c echo.Context, status int, body []byte) error {
+	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	return c.JSONBlob(status, body)
 }

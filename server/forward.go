@@ -44,7 +44,7 @@ func newForwarder() *forwarder {
 // those of its answer that the client needs.
 var (
 	headersForward = [...]string{echo.HeaderContentType, headerMinIndex}
-	headersBack    = [...]string{echo.HeaderContentType, "Retry-After", headerIndex}
+	headersBack    = [...]string{echo.HeaderContentType, echo.HeaderContentLength, "Retry-After", headerIndex}
 )
 
 // forward lets the leader answer the request, whose body was read already.

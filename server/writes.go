@@ -36,7 +36,7 @@ func (s *Server) postEvents(c echo.Context) error {
 		fillOutcomes(scratch.outcomes, answer.([]viewing.Outcome))
 	}
 	scratch.answer = appendOutcomes(scratch.answer[:0], scratch.outcomes)
-	err = c.JSONBlob(http.StatusOK, scratch.answer)
+	err = writeJSON(c, http.StatusOK, scratch.answer)
 	scratch.free()
 	return err
 }
@@ -121,7 +121,7 @@ func (s *Server) postSession(c echo.Context) error {
 		status = http.StatusOK
 	}
 	scratch.answer = appendAdmission(scratch.answer[:0], sessionID, admission, s.keepaliveMS)
-	err = c.JSONBlob(status, scratch.answer)
+	err = writeJSON(c, status, scratch.answer)
 	scratch.free()
 	return err
 }

@@ -226,7 +226,7 @@ func TestSnapshotIsTheWholeState(t *testing.T) {
 
 func FuzzSnapshot(f *testing.F) {
 	f.Add(observeAll([]Event{{SessionID: SessionID{1}, Type: Start, AccountID: 1, ProfileID: 1, DeviceID: 1, DeviceType: "tv", TitleID: 1}}).AppendBinary(nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(_ *testing.T, b []byte) {
 		state := NewState(Rules{})
 		if state.UnmarshalBinary(b) == nil {
 			state.Digest()

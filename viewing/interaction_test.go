@@ -55,7 +55,7 @@ func (w *interaction) do(t *testing.T, d *datadriven.TestData, line string) stri
 	case "list":
 		return w.list(now)
 	case "ask":
-		return w.ask(t, d, now, words[2])
+		return w.ask(now, words[2])
 	case "history", "continue-watching":
 		return w.views(now, verb)
 	}
@@ -118,7 +118,7 @@ func (w *interaction) list(now Millis) string {
 	return fmt.Sprintf("%d of %d: %s", len(active), limit, strings.Join(names, " "))
 }
 
-func (w *interaction) ask(t *testing.T, d *datadriven.TestData, now Millis, name string) string {
+func (w *interaction) ask(now Millis, name string) string {
 	report, ok := w.state.Session(now, 1, sessionNamed(name))
 	if !ok {
 		return "unknown"

@@ -1,0 +1,42 @@
+# make alone lists the targets. A clone needs Go and make, nothing else.
+
+GO            ?= go
+GOLANGCI_LINT := bin/tools/golangci-lint-v2.15.0
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build ## drive a three-node cluster for a minute, kill its leader, audit and judge it
+	bin/playhead run scenarios/prime-time.yaml
+
+.PHONY: build
+build: ## build bin/playhead
+	$(GO) build -o bin/playhead ./cmd/playhead
+
+.PHONY: test
+test: ## every test, with the race detector
+	$(GO) test -race ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## formatting, vet, the arrows between packages, a tidy go.mod
+	$(GOLANGCI_LINT) run ./...
+	$(GO) mod tidy -diff
+
+.PHONY: bench
+bench: build ## what a three-process cluster on this machine takes, and what it costs
+	$(GO) run ./cmd/bench
+
+.PHONY: vuln
+vuln: ## known vulnerabilities; needs the network beyond the module proxy
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+.PHONY: clean
+clean: ## remove what was built and what runs left
+	rm -rf bin runs data
+
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin/tools/install $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv bin/tools/install/golangci-lint $@
+	rmdir bin/tools/install

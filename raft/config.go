@@ -1,0 +1,145 @@
+package raft
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+)
+
+// Limits and defaults. Sizes in bytes.
+const (
+	// MaxCommandBytes is the hard limit of one command.
+	MaxCommandBytes = 8 << 20
+
+	defaultBatchCommands = 1024
+	defaultBatchBytes    = 256 << 10
+	defaultBatchLinger   = time.Millisecond
+	defaultInFlight      = 2
+	defaultQueueCommands = 8192
+	defaultQueueBytes    = 16 << 20
+
+	defaultHeartbeatTimeout  = 500 * time.Millisecond
+	defaultSnapshotThreshold = 16384
+	defaultTrailingLogs      = 8192
+)
+
+// BatchLimits bounds the group commit. The zero value of a field is its default.
+type BatchLimits struct {
+	Commands   int           // most commands in an entry; 1024
+	Bytes      int           // most bytes in an entry; 256 KiB. A larger command rides alone
+	Linger     time.Duration // longest a command waits for company while an entry could be sent; 1 ms
+	InFlight   int           // most entries sent and not yet committed; 2
+	Queue      int           // most commands waiting to be sent; 8192
+	QueueBytes int           // most bytes waiting to be sent; 16 MiB
+}
+
+func (l BatchLimits) withDefaults() BatchLimits {
+	set := func(field *int, value int) {
+		if *field <= 0 {
+			*field = value
+		}
+	}
+	set(&l.Commands, defaultBatchCommands)
+	set(&l.Bytes, defaultBatchBytes)
+	set(&l.InFlight, defaultInFlight)
+	set(&l.Queue, defaultQueueCommands)
+	set(&l.QueueBytes, defaultQueueBytes)
+	if l.Linger <= 0 {
+		l.Linger = defaultBatchLinger
+	}
+	return l
+}
+
+// Config says who a node is and how it finds its cluster.
+type Config struct {
+	NodeID      string // unique in the cluster, the same for the life of DataDir
+	RaftAddress string // host:port, both listened on and told to the peers; port 0 picks a free one
+	HTTPAddress string // told to the other nodes; never dialled by this package
+	DataDir     string // log, vote and snapshots; used by one node at a time
+
+	// Join lists raft addresses of the nodes that form, or already form, the
+	// cluster; it may include our own.
+	Join []string
+	// BootstrapExpect 0 never bootstraps: the node waits to be added. 1 is a
+	// cluster of one. N waits until the N nodes of Join have answered and none
+	// of them belongs to a cluster; then all N found it together. With state
+	// on disk it is ignored.
+	BootstrapExpect int
+
+	Batch BatchLimits
+
+	HeartbeatTimeout time.Duration // without a leader's word before an election; 500 ms
+	ElectionTimeout  time.Duration // of one election; HeartbeatTimeout
+	LeaderLease      time.Duration // a leader without its quorum steps down after it; half of HeartbeatTimeout
+	// SlowDisk is how long one append to the log may take before a leader
+	// falls silent so that its peers elect another; 10 × HeartbeatTimeout.
+	SlowDisk time.Duration
+
+	SnapshotThreshold uint64 // entries (each a batch) since the last snapshot before the next; 16384
+	TrailingLogs      uint64 // entries kept behind a snapshot for slow followers; 8192
+
+	Now    func() time.Time // the leader's clock; time.Now
+	Logger *slog.Logger     // slog.Default()
+}
+
+func (c Config) withDefaults() Config {
+	c.Batch = c.Batch.withDefaults()
+	if c.HeartbeatTimeout <= 0 {
+		c.HeartbeatTimeout = defaultHeartbeatTimeout
+	}
+	if c.ElectionTimeout <= 0 {
+		c.ElectionTimeout = c.HeartbeatTimeout
+	}
+	if c.LeaderLease <= 0 {
+		c.LeaderLease = c.HeartbeatTimeout / 2
+	}
+	if c.SlowDisk <= 0 {
+		c.SlowDisk = 10 * c.HeartbeatTimeout
+	}
+	if c.SnapshotThreshold == 0 {
+		c.SnapshotThreshold = defaultSnapshotThreshold
+	}
+	if c.TrailingLogs == 0 {
+		c.TrailingLogs = defaultTrailingLogs
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.NodeID == "" {
+		return fmt.Errorf("node_id: expected a name unique in the cluster, got none")
+	}
+	if c.DataDir == "" {
+		return fmt.Errorf("data_dir: expected a directory, got none")
+	}
+	host, _, err := net.SplitHostPort(c.RaftAddress)
+	if err != nil {
+		return fmt.Errorf("raft_address: expected host:port, got %q", c.RaftAddress)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("raft_address: expected an address that the other nodes can dial, got %q", c.RaftAddress)
+	}
+	return c.validateBootstrap()
+}
+
+func (c Config) validateBootstrap() error {
+	switch others := slices.DeleteFunc(slices.Clone(c.Join), func(a string) bool { return a == c.RaftAddress }); {
+	case c.BootstrapExpect < 0:
+		return fmt.Errorf("bootstrap_expect: expected 0 or more, got %d", c.BootstrapExpect)
+	case c.BootstrapExpect == 1 && len(others) > 0:
+		return fmt.Errorf("bootstrap_expect: 1 is a cluster of one, but join names %d other nodes: set it to the number of nodes, or to 0 to be added to a cluster", len(others))
+	case c.BootstrapExpect > 1 && len(c.Join) != c.BootstrapExpect:
+		return fmt.Errorf("bootstrap_expect: %d nodes are expected, but join names %d: list the raft address of every founding node, this one included", c.BootstrapExpect, len(c.Join))
+	case c.BootstrapExpect > 1 && len(others) != c.BootstrapExpect-1:
+		return fmt.Errorf("join: expected this node's own raft address %s among the founding nodes, once", c.RaftAddress)
+	}
+	return nil
+}

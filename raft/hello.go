@@ -1,0 +1,168 @@
+package raft
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Limits of hello: one JSON line each way, after the byte 'H'.
+const (
+	maxHelloRequestBytes = 256
+	maxHelloAnswerBytes  = 4096
+	helloServeWithin     = time.Second
+	helloAskWithin       = 300 * time.Millisecond
+)
+
+type helloRequest struct {
+	Version int    `json:"version"` // 1
+	NodeID  string `json:"node_id"` // who asks
+}
+
+// helloAnswer is what a node says of itself to anyone who can reach its raft port.
+type helloAnswer struct {
+	NodeID       string `json:"node_id"`
+	ClusterID    string `json:"cluster_id"` // empty: in no cluster, or not known yet
+	RaftAddress  string `json:"raft_address"`
+	HTTPAddress  string `json:"http_address"`
+	Bootstrapped bool   `json:"bootstrapped"` // has any log, term or snapshot
+	LastIndex    uint64 `json:"last_index"`   // of its log; 1 when it was founded and no leader was elected yet
+	Role         string `json:"role"`
+	LeaderID     string `json:"leader_id"`
+}
+
+// serveHello answers one request on a connection whose first byte was read.
+// Whatever is not exactly one line of the request is cut without an answer.
+func serveHello(conn net.Conn, answer func() helloAnswer) {
+	_ = conn.SetDeadline(time.Now().Add(helloServeWithin))
+	line, err := readLine(conn, maxHelloRequestBytes)
+	if err != nil {
+		return
+	}
+	var request helloRequest
+	if err := json.Unmarshal(line, &request); err != nil || request.Version != 1 {
+		return
+	}
+	body, err := json.Marshal(answer())
+	if err != nil {
+		return
+	}
+	_, _ = conn.Write(append(body, '\n'))
+}
+
+// askHello asks the node at a raft address who it is, within helloAskWithin.
+func askHello(ctx context.Context, to, nodeID string) (helloAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, helloAskWithin)
+	defer cancel()
+	answer, err := exchangeHello(ctx, to, nodeID)
+	if err != nil {
+		return helloAnswer{}, fmt.Errorf("hello to %s: %w", to, err)
+	}
+	return answer, nil
+}
+
+func exchangeHello(ctx context.Context, to, nodeID string) (answer helloAnswer, err error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", to)
+	if err != nil {
+		return answer, err
+	}
+	defer func() { _ = conn.Close() }()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	body, err := json.Marshal(helloRequest{Version: 1, NodeID: nodeID})
+	if err != nil {
+		return answer, err
+	}
+	if _, err := conn.Write(append(append([]byte{helloByte}, body...), '\n')); err != nil {
+		return answer, err
+	}
+	line, err := readLine(conn, maxHelloAnswerBytes)
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(line, &answer); err != nil {
+		return answer, err
+	}
+	if answer.NodeID == "" || answer.RaftAddress == "" {
+		return answer, errors.New("the answer names no node")
+	}
+	return answer, nil
+}
+
+// readLine reads up to a newline, at most limit bytes.
+func readLine(r io.Reader, limit int64) ([]byte, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, limit)).ReadBytes('\n')
+	if err != nil {
+		return nil, fmt.Errorf("expected a line of at most %d bytes: %w", limit, err)
+	}
+	return bytes.TrimSuffix(line, []byte("\n")), nil
+}
+
+// Cache of what peers said of themselves.
+const (
+	peerFresh      = 10 * time.Second // an answer
+	peerRetryAfter = time.Second      // no answer
+)
+
+// peerBook remembers the HTTP addresses of the peers.
+type peerBook struct {
+	nodeID string // ours, named when asking
+	mu     sync.Mutex
+	known  map[string]peerEntry // by raft address; pruned to the members
+}
+
+type peerEntry struct {
+	answer helloAnswer
+	err    error
+	at     time.Time
+}
+
+// ask returns the peer's answer, from memory while it is fresh.
+func (p *peerBook) ask(ctx context.Context, raftAddress string) (helloAnswer, error) {
+	p.mu.Lock()
+	known, ok := p.known[raftAddress]
+	p.mu.Unlock()
+	if age := time.Since(known.at); ok && (known.err == nil && age < peerFresh || age < peerRetryAfter) {
+		return known.answer, known.err
+	}
+	answer, err := askHello(ctx, raftAddress, p.nodeID)
+	if err != nil && ctx.Err() != nil {
+		return answer, err // the caller's haste says nothing about the peer
+	}
+	p.mu.Lock()
+	p.known[raftAddress] = peerEntry{answer: answer, err: err, at: time.Now()}
+	p.mu.Unlock()
+	return answer, err
+}
+
+// forget drops everything known, when the leader or the members changed.
+func (p *peerBook) forget() {
+	p.mu.Lock()
+	clear(p.known)
+	p.mu.Unlock()
+}
+
+// askAll asks every address at the same time; nil where a node did not answer.
+func (p *peerBook) askAll(ctx context.Context, raftAddresses []string) []*helloAnswer {
+	answers := make([]*helloAnswer, len(raftAddresses))
+	var asked sync.WaitGroup
+	for i, raftAddress := range raftAddresses {
+		asked.Go(func() {
+			if answer, err := p.ask(ctx, raftAddress); err == nil {
+				answers[i] = &answer
+			}
+		})
+	}
+	asked.Wait()
+	return answers
+}

@@ -1,0 +1,236 @@
+package raft
+
+import (
+	"bufio"
+	"container/heap"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	hraft "github.com/hashicorp/raft"
+)
+
+// A snapshot is this header, then what the state machine writes:
+//
+//	offset  size
+//	0       8     magic and version, "phsnap01"
+//	8       8     applied index, big-endian
+//	16      8     greatest stamp applied, Unix milliseconds, big-endian
+//	24      16    the cluster's id
+const (
+	snapshotMagic       = "phsnap01"
+	snapshotHeaderBytes = len(snapshotMagic) + 8 + 8 + clusterIDBytes
+)
+
+// machine stands between the log and the state machine: it unpacks entries,
+// knows how far the state is, and wakes who waits for it.
+type machine struct {
+	sm           StateMachine
+	wantsAnswers func() bool // whether the entry being applied may have a proposer here
+	newTerm      *signal     // told when the first entry of a term was applied
+	closing      <-chan struct{}
+
+	applied     atomic.Uint64             // index of the last entry whose effects show
+	appliedTerm atomic.Uint64             // term of the last entry of commands (or mark) applied
+	stampMS     atomic.Int64              // greatest stamp applied
+	cluster     atomic.Pointer[clusterID] // nil: not known yet
+
+	mu      sync.Mutex
+	waiters waiterHeap
+}
+
+var _ hraft.ConfigurationStore = (*machine)(nil)
+
+// Apply implements hraft.FSM. An entry that cannot be read stops the process:
+// to skip it would let the replicas part in silence.
+func (m *machine) Apply(l *hraft.Log) any {
+	e, err := decodeEntry(l.Data)
+	if err != nil {
+		panic(fmt.Sprintf("raft: apply entry %d: %v; remove this node's data directory and let it rejoin from its peers", l.Index, err))
+	}
+	stampMS := max(e.stampMS, m.stampMS.Load())
+	var answers []any
+	if e.count > 0 && m.wantsAnswers() {
+		answers = make([]any, 0, e.count)
+	}
+	for range e.count {
+		answer := m.sm.Apply(l.Index, stampMS, e.next())
+		if answers != nil {
+			answers = append(answers, answer)
+		}
+	}
+	m.stampMS.Store(stampMS)
+	m.belongTo(e.cluster)
+	m.advance(l.Index)
+	if m.appliedTerm.Swap(l.Term) != l.Term {
+		m.newTerm.broadcast()
+	}
+	return answers
+}
+
+// belongTo adopts the first cluster id in the log.
+func (m *machine) belongTo(id clusterID) {
+	if id != (clusterID{}) {
+		m.cluster.CompareAndSwap(nil, &id)
+	}
+}
+
+// clusterID is the cluster's id; zero while it is not known.
+func (m *machine) clusterID() clusterID {
+	if id := m.cluster.Load(); id != nil {
+		return *id
+	}
+	return clusterID{}
+}
+
+// StoreConfiguration implements hraft.ConfigurationStore: with it every index
+// from a leader's mark on is seen here, so that a read index is always reached.
+func (m *machine) StoreConfiguration(index uint64, _ hraft.Configuration) { m.advance(index) }
+
+func (m *machine) advance(index uint64) {
+	m.mu.Lock()
+	m.applied.Store(index)
+	for len(m.waiters) > 0 && m.waiters[0].index <= index {
+		close(heap.Pop(&m.waiters).(*waiter).reached)
+	}
+	m.mu.Unlock()
+}
+
+// wait blocks until the effects of index show.
+func (m *machine) wait(ctx context.Context, index uint64) error {
+	if m.applied.Load() >= index {
+		return nil
+	}
+	m.mu.Lock()
+	if m.applied.Load() >= index {
+		m.mu.Unlock()
+		return nil
+	}
+	w := &waiter{index: index, reached: make(chan struct{})}
+	heap.Push(&m.waiters, w)
+	m.mu.Unlock()
+	var err error
+	select {
+	case <-w.reached:
+		return nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-m.closing:
+		err = ErrClosed
+	}
+	m.mu.Lock()
+	if w.at >= 0 {
+		heap.Remove(&m.waiters, w.at)
+	}
+	m.mu.Unlock()
+	return err
+}
+
+// Snapshot implements hraft.FSM.
+func (m *machine) Snapshot() (hraft.FSMSnapshot, error) {
+	state, err := m.sm.Snapshot()
+	if err != nil {
+		return nil, fmt.Errorf("capture the state: %w", err)
+	}
+	return &snapshot{state: state, index: m.applied.Load(), stampMS: m.stampMS.Load(), cluster: m.clusterID(), closing: m.closing}, nil
+}
+
+// Restore implements hraft.FSM. The index is adopted only after the state was.
+func (m *machine) Restore(r io.ReadCloser) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	header := make([]byte, snapshotHeaderBytes)
+	if _, err := io.ReadFull(in, header); err != nil {
+		return fmt.Errorf("read the snapshot's header: %w", err)
+	}
+	if magic := string(header[:len(snapshotMagic)]); magic != snapshotMagic {
+		return fmt.Errorf("snapshot begins with %q, expected %q", magic, snapshotMagic)
+	}
+	if err := m.sm.Restore(in); err != nil {
+		return fmt.Errorf("restore the state: %w", err)
+	}
+	m.stampMS.Store(int64(binary.BigEndian.Uint64(header[16:])))
+	m.cluster.Store(nil)
+	m.belongTo(clusterID(header[24:]))
+	m.advance(binary.BigEndian.Uint64(header[8:]))
+	return nil
+}
+
+type snapshot struct {
+	state   io.WriterTo
+	index   uint64
+	stampMS int64
+	cluster clusterID
+	closing <-chan struct{}
+}
+
+// Persist implements hraft.FSMSnapshot.
+func (s *snapshot) Persist(sink hraft.SnapshotSink) error {
+	header := append(make([]byte, 0, snapshotHeaderBytes), snapshotMagic...)
+	header = binary.BigEndian.AppendUint64(header, s.index)
+	header = binary.BigEndian.AppendUint64(header, uint64(s.stampMS))
+	header = append(header, s.cluster[:]...)
+	out := &stoppableWriter{w: sink, stop: s.closing}
+	if _, err := out.Write(header); err != nil {
+		return fmt.Errorf("write the snapshot's header: %w", err)
+	}
+	if _, err := s.state.WriteTo(out); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	return nil // closed by the caller
+}
+
+// Release implements hraft.FSMSnapshot.
+func (s *snapshot) Release() {
+	if r, ok := s.state.(interface{ Release() }); ok {
+		r.Release()
+	}
+}
+
+var errStopped = errors.New("the node is closing")
+
+// stoppableWriter lets a closing node give up a long snapshot.
+type stoppableWriter struct {
+	w    io.Writer
+	stop <-chan struct{}
+}
+
+func (s *stoppableWriter) Write(p []byte) (int, error) {
+	select {
+	case <-s.stop:
+		return 0, errStopped
+	default:
+		return s.w.Write(p)
+	}
+}
+
+type waiter struct {
+	index   uint64
+	at      int // place in the heap; -1 when out of it
+	reached chan struct{}
+}
+
+type waiterHeap []*waiter
+
+func (h waiterHeap) Len() int           { return len(h) }
+func (h waiterHeap) Less(i, j int) bool { return h[i].index < h[j].index }
+func (h waiterHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+func (h *waiterHeap) Push(x any) {
+	w := x.(*waiter)
+	w.at = len(*h)
+	*h = append(*h, w)
+}
+func (h *waiterHeap) Pop() any {
+	old := *h
+	w := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	w.at = -1
+	return w
+}

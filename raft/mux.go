@@ -1,0 +1,215 @@
+package raft
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+)
+
+// Limits of the raft port.
+const (
+	maxRaftConns    = 512             // open connections of peers, in and out
+	maxControlConns = 64              // connections that have not said what they are, or say hello
+	firstByteWithin = 2 * time.Second // a new connection's first byte
+	// helloByte begins a hello; hashicorp/raft's requests begin with 0 to 4.
+	helloByte    = 'H'
+	lastRaftByte = 15
+)
+
+var errIsolated = errors.New("this node has fallen silent until its disk or leadership recovers")
+
+// mux is the raft port. It tells hashicorp/raft's protocol and hello apart by
+// the first byte of a connection, and holds every connection, so that a node
+// can fall silent at once. It implements hraft.StreamLayer.
+type mux struct {
+	listener net.Listener
+	address  string // told to the peers
+	hello    func(net.Conn)
+
+	raft    chan net.Conn
+	control chan struct{} // tokens
+	done    chan struct{}
+	closed  sync.Once
+	silent  atomic.Bool
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+// newMux listens on address; serve has to be called once hello is known.
+func newMux(address string) (*mux, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if _, port, err := net.SplitHostPort(address); err == nil && port == "0" {
+		address = listener.Addr().String()
+	}
+	return &mux{
+		listener: listener, address: address,
+		raft:    make(chan net.Conn),
+		control: make(chan struct{}, maxControlConns),
+		done:    make(chan struct{}),
+		conns:   map[net.Conn]struct{}{},
+	}, nil
+}
+
+func (m *mux) serve(hello func(net.Conn)) {
+	m.hello = hello
+	go func() {
+		for {
+			conn, err := m.listener.Accept()
+			if err != nil {
+				select {
+				case <-m.done:
+					return
+				case <-time.After(10 * time.Millisecond): // out of file descriptors, say
+					continue
+				}
+			}
+			select {
+			case m.control <- struct{}{}:
+				go m.sort(conn)
+			default:
+				_ = conn.Close()
+			}
+		}
+	}()
+}
+
+// sort reads the first byte and hands the connection on.
+func (m *mux) sort(conn net.Conn) {
+	defer func() { <-m.control }()
+	held, err := m.hold(conn)
+	if err != nil {
+		return
+	}
+	first := make([]byte, 1)
+	_ = conn.SetReadDeadline(time.Now().Add(firstByteWithin))
+	if _, err := io.ReadFull(conn, first); err != nil {
+		_ = held.Close()
+		return
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	switch {
+	case first[0] == helloByte:
+		m.hello(held)
+		_ = held.Close()
+	case first[0] <= lastRaftByte:
+		held.first = first
+		select {
+		case m.raft <- held:
+		case <-m.done:
+			_ = held.Close()
+		}
+	default:
+		_ = held.Close()
+	}
+}
+
+// heldConn is a connection the mux knows of; first is given back to the reader.
+type heldConn struct {
+	net.Conn
+	mux   *mux
+	first []byte
+}
+
+func (c *heldConn) Read(p []byte) (int, error) {
+	if len(c.first) > 0 {
+		n := copy(p, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *heldConn) Close() error {
+	c.mux.mu.Lock()
+	delete(c.mux.conns, c.Conn)
+	c.mux.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (m *mux) hold(conn net.Conn) (*heldConn, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-m.done:
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	default:
+	}
+	if m.silent.Load() {
+		return nil, errors.Join(errIsolated, conn.Close())
+	}
+	if len(m.conns) >= maxRaftConns {
+		return nil, errors.Join(errors.New("too many connections on the raft port"), conn.Close())
+	}
+	m.conns[conn] = struct{}{}
+	return &heldConn{Conn: conn, mux: m}, nil
+}
+
+// isolate cuts every connection and refuses new ones, or ends that.
+func (m *mux) isolate(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.silent.Store(on)
+	if on {
+		m.closeConns()
+	}
+}
+
+func (m *mux) closeConns() {
+	for conn := range m.conns {
+		_ = conn.Close()
+	}
+	clear(m.conns)
+}
+
+// Accept implements net.Listener for hashicorp/raft's transport.
+func (m *mux) Accept() (net.Conn, error) {
+	select {
+	case conn := <-m.raft:
+		return conn, nil
+	case <-m.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener: it ends the port and all its connections.
+func (m *mux) Close() error {
+	var err error
+	m.closed.Do(func() {
+		close(m.done)
+		err = m.listener.Close()
+		m.mu.Lock()
+		m.closeConns()
+		m.mu.Unlock()
+	})
+	return err
+}
+
+// Addr implements net.Listener: the address told to the peers.
+func (m *mux) Addr() net.Addr { return address(m.address) }
+
+// Dial implements hraft.StreamLayer.
+func (m *mux) Dial(to hraft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	if m.silent.Load() {
+		return nil, errIsolated
+	}
+	conn, err := net.DialTimeout("tcp", string(to), timeout)
+	if err != nil {
+		return nil, err
+	}
+	return m.hold(conn)
+}
+
+// address is a net.Addr for host:port as it was configured.
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }

@@ -1,0 +1,293 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	hraft "github.com/hashicorp/raft"
+)
+
+// How the library is run; measured, see the package's benchmark.
+const (
+	commitTimeout    = 20 * time.Millisecond // a follower learns of a commit at the latest
+	maxAppendEntries = 64                    // entries in one request to a follower: up to 16 MiB
+	pooledConns      = 3                     // to each peer
+	rpcTimeout       = 10 * time.Second
+	snapshotInterval = 30 * time.Second       // between two looks at the threshold
+	transferWithin   = 2 * time.Second        // handing over leadership while closing
+	drainWithin      = 200 * time.Millisecond // entries in flight, while closing without it
+)
+
+// Node is one member of the cluster. Its methods may be called at the same
+// time from many goroutines.
+type Node struct {
+	cfg     Config
+	logger  *slog.Logger
+	store   *diskStore
+	mux     *mux
+	guard   *voteGuard
+	trans   *transport
+	raft    *hraft.Raft
+	machine *machine
+	batcher *batcher
+	verify  verifier
+	peers   peerBook
+
+	changed       signal // role, leader or own term's first applied entry
+	observed      chan hraft.Observation
+	leaderChanges atomic.Uint64
+	refused       atomic.Pointer[refusal] // since a transfer of leadership refuses entries; nil: it does not
+	proposedMS    int64                   // stamp of the newest entry; only the batcher's goroutine
+
+	closing    chan struct{} // closed first
+	background sync.WaitGroup
+	closeOnce  sync.Once
+	closed     chan struct{} // closed last
+	closeErr   error
+}
+
+// Open starts a node: it restores the state from disk if there is any, and
+// returns before a leader is known. The state machine is the node's until
+// Close has returned.
+func Open(cfg Config, sm StateMachine) (*Node, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	mux, err := newMux(cfg.RaftAddress)
+	if err != nil {
+		return nil, fmt.Errorf("listen on raft_address: %w", err)
+	}
+	cfg.RaftAddress = mux.address
+	store, err := openDiskStore(cfg.DataDir, cfg.NodeID)
+	if err != nil {
+		return nil, errors.Join(err, mux.Close())
+	}
+	n := &Node{
+		cfg: cfg, mux: mux, store: store,
+		logger:   cfg.Logger.With("node_id", cfg.NodeID),
+		peers:    peerBook{nodeID: cfg.NodeID, known: map[string]peerEntry{}},
+		observed: make(chan hraft.Observation, 1),
+		closing:  make(chan struct{}),
+		closed:   make(chan struct{}),
+	}
+	n.batcher = newBatcher(cfg.Batch, n.submit, n.stamp, n.fate)
+	n.machine = &machine{sm: sm, wantsAnswers: n.batcher.wantsAnswers, newTerm: &n.changed, closing: n.closing}
+	if err := n.startRaft(); err != nil {
+		close(n.closing)
+		return nil, errors.Join(err, mux.Close(), store.Close())
+	}
+	n.raft.RegisterObserver(hraft.NewObserver(n.observed, false, isLeadership))
+	n.verify.ask = func() error { return n.raft.VerifyLeader().Error() }
+	mux.serve(func(c net.Conn) { serveHello(c, n.hello) })
+	n.batcher.start()
+	n.background.Go(n.watchLeadership)
+	n.background.Go(n.watchHealth)
+	if err := n.begin(); err != nil {
+		return nil, errors.Join(err, n.Close(context.Background()))
+	}
+	return n, nil
+}
+
+func isLeadership(o *hraft.Observation) bool {
+	switch o.Data.(type) {
+	case hraft.LeaderObservation, hraft.RaftState:
+		return true
+	}
+	return false
+}
+
+// startRaft builds hashicorp/raft over our stores and port.
+func (n *Node) startRaft() (err error) {
+	logger := newLibraryLogger(n.logger, n.closing)
+	cache, err := hraft.NewLogCache(cachedEntries, n.store)
+	if err != nil {
+		return err
+	}
+	snapshots, err := hraft.NewFileSnapshotStoreWithLogger(n.cfg.DataDir, keptSnapshots, logger)
+	if err != nil {
+		return fmt.Errorf("open the snapshots: %w", err)
+	}
+	hasState, err := hraft.HasExistingState(n.store, n.store, snapshots)
+	if err != nil {
+		return fmt.Errorf("look for existing state: %w", err)
+	}
+	if n.guard, err = openVoteGuard(n.store, hasState); err != nil {
+		return err
+	}
+	network := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
+		Stream: n.mux, MaxPool: pooledConns, Timeout: rpcTimeout, Logger: logger,
+	})
+	// The library panics when its log has a hole or a damaged entry.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("start from %s: %v; the log is damaged: remove the data directory and let this node rejoin from its peers", n.cfg.DataDir, p)
+		}
+		if err != nil {
+			err = errors.Join(err, network.Close())
+		}
+	}()
+	// Votes are asked for only after NewRaft has returned and set commitIndex.
+	ready := make(chan struct{})
+	n.guard.commitIndex = func() uint64 { <-ready; return n.raft.CommitIndex() }
+	n.trans = newTransport(network, n.guard, n.closing)
+	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, cache, n.store, snapshots, n.trans)
+	if err != nil {
+		return fmt.Errorf("start from %s: %w", n.cfg.DataDir, err)
+	}
+	close(ready)
+	return nil
+}
+
+func (n *Node) libraryConfig(logger hclog.Logger) *hraft.Config {
+	c := hraft.DefaultConfig()
+	c.LocalID = hraft.ServerID(n.cfg.NodeID)
+	c.HeartbeatTimeout = n.cfg.HeartbeatTimeout
+	c.ElectionTimeout = n.cfg.ElectionTimeout
+	c.LeaderLeaseTimeout = n.cfg.LeaderLease
+	c.CommitTimeout = commitTimeout
+	c.MaxAppendEntries = maxAppendEntries
+	c.BatchApplyCh = true
+	c.ShutdownOnRemove = false
+	c.SnapshotThreshold = n.cfg.SnapshotThreshold
+	c.SnapshotInterval = snapshotInterval
+	c.TrailingLogs = n.cfg.TrailingLogs
+	c.NoLegacyTelemetry = true
+	c.Logger = logger
+	return c
+}
+
+// begin founds a cluster of one, or looks for the others in the background.
+func (n *Node) begin() error {
+	if n.bootstrapped() {
+		return nil
+	}
+	switch n.cfg.BootstrapExpect {
+	case 0:
+		n.logger.Info("waiting to be added to a cluster", "raft_address", n.cfg.RaftAddress)
+	case 1:
+		return n.found([]helloAnswer{n.hello()})
+	default:
+		n.background.Go(n.discover)
+	}
+	return nil
+}
+
+// watchLeadership answers what a lost leadership leaves behind and writes the
+// mark of a new one.
+func (n *Node) watchLeadership() {
+	var leaderID hraft.ServerID
+	var led uint64 // the term we lead, 0: none
+	retry := time.NewTicker(n.cfg.HeartbeatTimeout)
+	defer retry.Stop()
+	for {
+		select {
+		case <-n.observed:
+		case <-retry.C: // a mark that was refused
+			if led == 0 || n.ledTermApplied() {
+				continue
+			}
+		case <-n.closing:
+			return
+		}
+		if _, id := n.raft.LeaderWithID(); id != leaderID {
+			leaderID = id
+			n.peers.forget()
+			if id != "" {
+				n.leaderChanges.Add(1)
+				n.logger.Info("leader changed", "leader_id", string(id), "term", n.raft.CurrentTerm())
+			}
+		}
+		was := led
+		if led = n.leads(); was != 0 && led != was {
+			n.batcher.failWaiting(ErrNotLeader)
+		}
+		if led != 0 && !n.ledTermApplied() {
+			n.mark()
+		}
+		n.changed.broadcast()
+	}
+}
+
+// leads is the term this node leads, as far as it knows; 0 when it does not.
+func (n *Node) leads() uint64 {
+	if n.mux.silent.Load() || n.raft.State() != hraft.Leader {
+		return 0
+	}
+	return n.raft.CurrentTerm()
+}
+
+// ledTermApplied reports whether an entry of the current term was applied
+// here: then, if we lead, everything committed in earlier terms was too.
+func (n *Node) ledTermApplied() bool { return n.machine.appliedTerm.Load() == n.raft.CurrentTerm() }
+
+// IsLeader reports whether this node believes that it leads.
+func (n *Node) IsLeader() bool { return n.leads() != 0 }
+
+// LeaderChanges counts the leaders this node has heard of, for metrics.
+func (n *Node) LeaderChanges() uint64 { return n.leaderChanges.Load() }
+
+// Close hands leadership over (within two seconds, or ctx if that is sooner; a
+// ctx that has ended skips it), then shuts the node down. It returns when the
+// disk is released, or with ctx's error when that ends while the node still
+// shuts down. It may be called again.
+func (n *Node) Close(ctx context.Context) error {
+	n.closeOnce.Do(func() {
+		n.batcher.close()
+		n.handOver(ctx)
+		close(n.closing)
+		go n.shutDown()
+	})
+	// An ended ctx asks for haste, not for a node that is left half closed.
+	limit := time.NewTimer(rpcTimeout)
+	defer limit.Stop()
+	select {
+	case <-n.closed:
+		return n.closeErr
+	case <-limit.C:
+	}
+	select {
+	case <-n.closed:
+		return n.closeErr
+	case <-ctx.Done():
+		return fmt.Errorf("close: the disk or the state machine is still busy: %w", ctx.Err())
+	}
+}
+
+// handOver lets entries in flight finish and gives the leadership to a peer.
+func (n *Node) handOver(ctx context.Context) {
+	if ctx.Err() != nil || !n.IsLeader() {
+		// The library never answers an entry that it had not looked at when it
+		// was shut down: give the healthy case its few milliseconds.
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
+		defer cancel()
+		_ = n.batcher.drain(drain)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, transferWithin)
+	defer cancel()
+	if n.batcher.drain(ctx) != nil {
+		return
+	}
+	if err := n.TransferLeadership(ctx, ""); err != nil && !errors.Is(err, ErrMemberRefused) {
+		n.logger.Warn("leadership was not handed over before closing", "error", err)
+	}
+}
+
+func (n *Node) shutDown() {
+	stopped := n.raft.Shutdown()
+	muxErr := n.mux.Close() // cuts requests under way, which the library would wait for
+	err := stopped.Error()
+	n.trans.end()
+	n.background.Wait()
+	n.batcher.abandon()
+	n.closeErr = errors.Join(err, muxErr, n.store.Close())
+	close(n.closed)
+}

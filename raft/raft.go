@@ -1,0 +1,108 @@
+// Package raft is the replicated log under the viewing-data server: a few
+// nodes over TCP that agree on one order of commands, each keeping the log on
+// its own disk and driving its own [StateMachine] from it.
+//
+// It is built on hashicorp/raft and is the only package that imports it. What
+// it adds:
+//
+//   - group commit: many commands ride in one log entry ([BatchLimits]);
+//   - time inside the log: every entry carries the leader's clock, never going
+//     backwards, so that a state machine reads no clock of its own;
+//   - read levels with a stated mechanism ([Node.LeaderReadIndex],
+//     [Node.LinearizableReadIndex]);
+//   - discovery and careful bootstrap over the raft port itself;
+//   - checksummed entries, a watch over a stalled disk, and a guard that keeps
+//     a node that lost its disk from voting before it has caught up.
+//
+// # Durability
+//
+// [Node.Propose] answers after a quorum of the voters has the entry on disk
+// (fsync, also in a cluster of one) and after it was applied on this node.
+//
+// # Ownership of bytes
+//
+// Propose copies the command before it returns or waits; the caller may reuse
+// its buffer as soon as Propose returns, for whatever reason it returned.
+package raft
+
+import (
+	"errors"
+	"io"
+)
+
+// StateMachine is what the log drives. Apply, Snapshot and Restore are never
+// called at the same time as each other.
+type StateMachine interface {
+	// Apply runs one committed command, in log order, always from one
+	// goroutine. index is the log index of its entry (commands of one entry
+	// share it), stampMS the leader's clock in Unix milliseconds, never lower
+	// than that of any command before. The answer is handed to the proposer, on
+	// the proposing node only. command is valid only during the call.
+	//
+	// Apply has to be deterministic: no clock, no randomness, no map order.
+	Apply(index uint64, stampMS int64, command []byte) (answer any)
+
+	// Snapshot captures the state at this moment. The returned WriterTo is
+	// written later from another goroutine, while Apply goes on; it may be
+	// dropped without being written. If it has a method Release(), that is
+	// called once when it is no longer needed, written or not.
+	Snapshot() (io.WriterTo, error)
+
+	// Restore replaces the whole state by one that a WriterTo wrote, all or
+	// nothing: after an error the state is the one before.
+	Restore(r io.Reader) error
+}
+
+// Errors that a caller tells apart with errors.Is.
+var (
+	// ErrNotLeader: this node does not lead; the command was certainly not and
+	// will never be committed. Ask [Node.LeaderHTTP] for the node to turn to.
+	ErrNotLeader = errors.New("this node is not the leader")
+
+	// ErrNoLeader: no leader is known at the moment.
+	ErrNoLeader = errors.New("no leader is known")
+
+	// ErrOverloaded: too many commands wait already. Decided at once and before
+	// any work; certainly not committed.
+	ErrOverloaded = errors.New("too many commands are waiting")
+
+	// ErrOutcomeUnknown: the entry was written here, then leadership (or the
+	// node) was lost. It may or may not be committed: retry idempotently.
+	ErrOutcomeUnknown = errors.New("leadership was lost while committing: the outcome is unknown")
+
+	// ErrClosed: the node was closed; a command refused with it alone was
+	// certainly not committed.
+	ErrClosed = errors.New("the node is closed")
+
+	// ErrCommandTooLarge: the command is larger than [MaxCommandBytes].
+	ErrCommandTooLarge = errors.New("the command is too large")
+
+	// ErrUnknownMember: no member of the cluster has this id.
+	ErrUnknownMember = errors.New("no such member")
+
+	// ErrMemberRefused: the node cannot be added or lead as it is; the message says why.
+	ErrMemberRefused = errors.New("member refused")
+
+	// ErrNothingToSnapshot: nothing was applied since this node started.
+	ErrNothingToSnapshot = errors.New("nothing new to snapshot")
+)
+
+// Member is one node of the cluster's configuration.
+type Member struct {
+	NodeID      string `json:"node_id"`
+	RaftAddress string `json:"raft_address"`
+	HTTPAddress string `json:"http_address"` // empty while the node does not answer
+	Voter       bool   `json:"voter"`
+}
+
+// Status is what a node knows of itself and of its cluster.
+type Status struct {
+	NodeID       string   `json:"node_id"`
+	ClusterID    string   `json:"cluster_id"` // empty while it is not known
+	Role         string   `json:"role"`       // leader, follower or candidate
+	LeaderID     string   `json:"leader_id"`  // empty while none is known
+	Term         uint64   `json:"term"`
+	CommitIndex  uint64   `json:"commit_index"`
+	AppliedIndex uint64   `json:"applied_index"`
+	Members      []Member `json:"members"` // by node id
+}

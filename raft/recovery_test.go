@@ -1,0 +1,192 @@
+package raft_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/playhead-load/playhead/raft"
+	"github.com/playhead-load/playhead/raft/rafttest"
+)
+
+func TestRestartKeepsAcknowledged(t *testing.T) {
+	c := rafttest.NewCluster(t, 3, newList)
+	first := numbered("first", 10)
+	var index uint64
+	for _, command := range first {
+		index = propose(t, c, command)
+	}
+	follower := (c.LeaderAt(t) + 1) % 3
+	c.Restart(follower)
+	holds(t, c, follower, index, first)
+
+	for i := range 3 {
+		c.Stop(i)
+	}
+	for i := range 3 {
+		c.Start(i)
+	}
+	index = propose(t, c, "after")
+	for i := range 3 {
+		holds(t, c, i, index, append(first, "after"))
+	}
+}
+
+func TestNewLeaderHasAcknowledged(t *testing.T) {
+	c := rafttest.NewCluster(t, 3, newList)
+	commands := numbered("kept", 10)
+	for _, command := range commands {
+		propose(t, c, command)
+	}
+	old := c.LeaderAt(t)
+	c.Stop(old)
+	index := propose(t, c, "by the new leader")
+	commands = append(commands, "by the new leader")
+	holds(t, c, c.LeaderAt(t), index, commands)
+	c.Start(old)
+	holds(t, c, old, index, commands)
+}
+
+func TestClusterOfOneKeepsAcknowledged(t *testing.T) {
+	c := rafttest.NewCluster(t, 1, newList)
+	commands := numbered("alone", 5)
+	for _, command := range commands {
+		propose(t, c, command)
+	}
+	c.Restart(0)
+	holds(t, c, 0, propose(t, c, "again"), append(commands, "again"))
+}
+
+func TestSnapshotTruncationAndFreshFollower(t *testing.T) {
+	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) { cfg.TrailingLogs = 1 })
+	before := numbered("before", 20)
+	var index uint64
+	for _, command := range before {
+		index = propose(t, c, command)
+	}
+	for i := range 3 {
+		holds(t, c, i, index, before)
+		if err := c.Node(i).TakeSnapshot(within(t, 10*time.Second)); err != nil {
+			t.Fatalf("node %d: %v", i+1, err)
+		}
+		if first, last := c.Node(i).LastLogIndexes(); first < last {
+			t.Errorf("node %d: the log still holds %d to %d", i+1, first, last)
+		}
+	}
+	index = propose(t, c, "after")
+	all := append(before, "after")
+
+	c.Restart(0)
+	if at := c.Node(0).AppliedIndex(); at < index-1 {
+		t.Errorf("right after its snapshot was restored the node shows index %d, expected at least %d", at, index-1)
+	}
+	holds(t, c, 0, index, all)
+
+	fresh := c.Add(t)
+	c.Join(t, fresh, true)
+	holds(t, c, fresh, index, all)
+	if got := c.Machine(fresh).(*list).all(); len(got) != len(all) {
+		t.Errorf("the fresh follower holds %d commands, want %d", len(got), len(all))
+	}
+}
+
+func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
+	c := rafttest.NewCluster(t, 3, newList)
+	commands := numbered("held", 5)
+	var index uint64
+	for _, command := range commands {
+		index = propose(t, c, command)
+	}
+	wiped := (c.LeaderAt(t) + 1) % 3
+	other := 3 - wiped - c.LeaderAt(t)
+	c.Stop(wiped)
+	if err := os.RemoveAll(c.Config(wiped).DataDir); err != nil {
+		t.Fatal(err)
+	}
+	// The leader and the wiped node alone: nobody tells the wiped node anything.
+	leader := c.LeaderAt(t)
+	c.Stop(other)
+	c.Stop(leader)
+	c.Start(wiped)
+	c.Start(other)
+	rafttest.Eventually(t, 10*time.Second, "the other one stands for election", func() bool {
+		return c.Node(other).Status(within(t, time.Second)).Role == "candidate"
+	})
+	if c.Node(wiped).IsLeader() || c.Node(other).IsLeader() {
+		t.Error("a node was elected with the wiped node's vote")
+	}
+	if c.Node(wiped).MayVote() {
+		t.Error("a wiped node votes before a leader has spoken to it")
+	}
+	c.Start(leader)
+	holds(t, c, wiped, index, commands)
+	rafttest.Eventually(t, 10*time.Second, "the wiped node votes again", func() bool { return c.Node(wiped).MayVote() })
+	id := c.Leader(t).Status(within(t, time.Second)).NodeID
+	for i := range 3 {
+		rafttest.Eventually(t, 10*time.Second, "one cluster with one leader", func() bool {
+			return c.Node(i).Status(within(t, time.Second)).LeaderID == id
+		})
+	}
+}
+
+func TestSlowDiskCostsTheLeadership(t *testing.T) {
+	c := rafttest.NewCluster(t, 3, newList)
+	propose(t, c, "before")
+	slow := c.LeaderAt(t)
+	c.Node(slow).PretendAppending(time.Now().Add(-time.Hour))
+	rafttest.Eventually(t, 10*time.Second, "the leader with the hanging disk falls silent", func() bool {
+		return !c.Node(slow).IsLeader()
+	})
+	if _, _, err := c.Node(slow).Propose(within(t, time.Second), []byte("x")); !errors.Is(err, raft.ErrNotLeader) {
+		t.Errorf("propose on it: %v, want %v", err, raft.ErrNotLeader)
+	}
+	index := propose(t, c, "by another")
+	if c.LeaderAt(t) == slow {
+		t.Error("it leads again while its disk hangs")
+	}
+	c.Node(slow).PretendAppending(time.Time{})
+	holds(t, c, slow, index, []string{"before", "by another"})
+}
+
+func TestLeaderKilledUnderLoad(t *testing.T) {
+	const proposers = 16
+	c := rafttest.NewCluster(t, 3, newList)
+	killed := c.LeaderAt(t)
+	leader := c.Node(killed)
+	var proposing sync.WaitGroup
+	acknowledged := make([][]string, proposers)
+	enough := make(chan struct{}, proposers)
+	for p := range proposers {
+		proposing.Go(func() {
+			for i := 0; ; i++ {
+				command := fmt.Sprintf("%d-%d", p, i)
+				_, _, err := leader.Propose(within(t, 20*time.Second), []byte(command))
+				if i == 10 {
+					enough <- struct{}{}
+				}
+				if err == nil {
+					acknowledged[p] = append(acknowledged[p], command)
+					continue
+				}
+				if !errors.Is(err, raft.ErrNotLeader) && !errors.Is(err, raft.ErrOutcomeUnknown) && !errors.Is(err, raft.ErrClosed) {
+					t.Errorf("propose %s: %v", command, err)
+				}
+				return
+			}
+		})
+	}
+	for range proposers {
+		<-enough
+	}
+	c.Stop(killed)
+	proposing.Wait()
+	index := propose(t, c, "after")
+	c.Start(killed)
+	for i := range 3 {
+		holds(t, c, i, index, slices.Concat(acknowledged...))
+	}
+}
