@@ -267,7 +267,9 @@ func TestBatcherCopiesTheCommand(t *testing.T) {
 		go func() { _, _, err := b.propose(ctx, command); left <- err }()
 		synctest.Wait()
 		leave()
-		_ = <-left
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("the proposer that left got %v", err)
+		}
 		copy(command, "AFTER!")
 		time.Sleep(time.Second)
 		if got := log.at(0).Response().([]any)[0]; got != "answer to before" {

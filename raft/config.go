@@ -113,7 +113,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) validate() error {
+// Validate says what no node can be opened with.
+func (c Config) Validate() error {
 	if c.NodeID == "" {
 		return fmt.Errorf("node_id: expected a name unique in the cluster, got none")
 	}

@@ -58,7 +58,7 @@ type Node struct {
 // Close has returned.
 func Open(cfg Config, sm StateMachine) (*Node, error) {
 	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	mux, err := newMux(cfg.RaftAddress)

@@ -2,9 +2,9 @@
 // its statistics, the thresholds judged against them, the folder on disk and
 // the summary a person reads at the end.
 //
-// The instrument comes first: a run whose generator was unfit has no verdict
-// (void), a run whose answers were wrong is violated however fast it was, and
-// only then do thresholds count.
+// Answers come first: a run with a wrong one is violated, however it was measured.
+// Then the instrument: a run whose generator was unfit has no verdict (void). Only
+// then do thresholds count.
 package results
 
 import (
@@ -21,8 +21,8 @@ type Verdict string
 const (
 	VerdictPass     Verdict = "pass"     // everything held
 	VerdictFail     Verdict = "fail"     // a threshold was crossed
-	VerdictViolated Verdict = "violated" // an invariant was violated: the audit found a wrong answer
 	VerdictVoid     Verdict = "void"     // the generator was unfit: there is no verdict on the target
+	VerdictViolated Verdict = "violated" // an invariant was violated: the audit found a wrong answer
 )
 
 // Exit codes of a judged run.
@@ -170,14 +170,16 @@ type ThresholdResult struct {
 	Note       string   `json:"note,omitempty"` // why, when Value is nil
 }
 
-// Judge works out the verdict from the run's parts: void before violated
-// before fail before pass. It does not look at, or set, r.Verdict.
+// Judge works out the verdict from the run's parts: violated before void before
+// fail before pass. A generator that was late measured wrongly, but an answer that
+// was wrong is wrong however late it was asked for. It does not look at, or set,
+// r.Verdict.
 func (r *Run) Judge() Verdict {
-	if !r.Generator.Fit || r.VoidReason != "" {
-		return VerdictVoid
-	}
 	if r.Audit.Violations() > 0 {
 		return VerdictViolated
+	}
+	if !r.Generator.Fit || r.VoidReason != "" {
+		return VerdictVoid
 	}
 	for i := range r.Thresholds {
 		if !r.Thresholds[i].OK {
@@ -195,7 +197,7 @@ func (r *Run) ExitCode() int {
 	if stated == "" {
 		stated = VerdictPass
 	}
-	for _, v := range []Verdict{VerdictVoid, VerdictViolated, VerdictFail} {
+	for _, v := range []Verdict{VerdictViolated, VerdictVoid, VerdictFail} {
 		if stated == v || r.Judge() == v {
 			return exitCodes[v]
 		}

@@ -14,33 +14,60 @@ import (
 	"github.com/playhead-load/playhead/results"
 )
 
-func TestShippedScenario(t *testing.T) {
-	got, err := Load("prime-time.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := os.ReadFile("prime-time.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestEveryKeyIsRead(t *testing.T) {
+	const source = `
+name: whole
+description: Every key once.
+seed: 7
+population: {model: netflix-2015, scale: 1/8000, shared_accounts: 0.25}
+start_at: "19:15"
+duration: 50s
+warm_up: 8s
+time_scale: 30
+target: {design: raft, nodes: 5, keepalive: 30s, lease: 90s, default_streams: 4}
+load: {connections: 32, timeout: 3s}
+faults: [{at: 20s, kind: kill-leader, restart_after: 5s}]
+thresholds:
+  start.response_ms: ["p(99)<500"]
+  operations.errors: ["rate<0.01"]
+`
 	want := &Scenario{
-		Name:        "prime-time",
-		Description: "An hour of prime time in a minute; the leader is killed half way.",
-		Seed:        1,
-		Population:  Population{Model: "netflix-2015", Scale: 1.0 / 4000, SharedAccounts: 0.10},
-		StartAt:     20*time.Hour + 30*time.Minute,
-		Duration:    time.Minute, WarmUp: 10 * time.Second, TimeScale: 60,
-		Target: Target{Design: "raft", Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2},
-		Load:   Traffic{Connections: 64, Timeout: 10 * time.Second},
-		Faults: []Fault{{At: 30 * time.Second, Kind: KillLeader, RestartAfter: 5 * time.Second}},
+		Name: "whole", Description: "Every key once.", Seed: 7,
+		Population: Population{Model: "netflix-2015", Scale: 1.0 / 8000, SharedAccounts: 0.25},
+		StartAt:    19*time.Hour + 15*time.Minute,
+		Duration:   50 * time.Second, WarmUp: 8 * time.Second, TimeScale: 30,
+		Target: Target{Design: "raft", Nodes: 5, Keepalive: 30 * time.Second, Lease: 90 * time.Second, DefaultStreams: 4},
+		Load:   Traffic{Connections: 32, Timeout: 3 * time.Second},
+		Faults: []Fault{{At: 20 * time.Second, Kind: KillLeader, RestartAfter: 5 * time.Second}},
 		Thresholds: []results.Threshold{
 			{Metric: "start.response_ms", Expression: "p(99)<500", Aggregation: "p", Percentile: 99, Operator: "<", Bound: 500},
 			{Metric: "operations.errors", Expression: "rate<0.01", Aggregation: "rate", Operator: "<", Bound: 0.01},
 		},
-		Raw: raw,
+		Raw: []byte(source),
+	}
+	got, err := Parse("whole.yaml", []byte(source))
+	if err != nil {
+		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestShippedScenariosLoad(t *testing.T) {
+	files, err := filepath.Glob("*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios are shipped: %v", err)
+	}
+	for _, file := range files {
+		scenario, err := Load(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if scenario.Name+".yaml" != file {
+			t.Errorf("%s names itself %s", file, scenario.Name)
+		}
 	}
 }
 

@@ -2,7 +2,11 @@ package scenarios
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/playhead-load/playhead/results"
 )
 
 // Overrides are what the command line may change in a scenario; nil leaves it.
@@ -35,6 +39,7 @@ func (s *Scenario) Override(o Overrides) (*Scenario, error) {
 	}
 	if o.NoFaults {
 		changed.Faults = nil
+		changed.Thresholds = withoutFaults(s.Thresholds)
 	}
 	if o.Duration != nil {
 		if *o.Duration < time.Second || *o.Duration > 24*time.Hour {
@@ -49,4 +54,11 @@ func (s *Scenario) Override(o Overrides) (*Scenario, error) {
 		}
 	}
 	return &changed, nil
+}
+
+// withoutFaults leaves out what can only be judged when there were faults.
+func withoutFaults(all []results.Threshold) []results.Threshold {
+	return slices.DeleteFunc(slices.Clone(all), func(t results.Threshold) bool {
+		return strings.HasPrefix(t.Metric, "faults.")
+	})
 }

@@ -36,10 +36,14 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// exitCode is a verdict that was told already.
-type exitCode int
+// verdictError ends the program with a verdict's exit code. The verdict was told
+// already; the trouble, if there was any, was not.
+type verdictError struct {
+	code    int
+	trouble error
+}
 
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+func (v verdictError) Error() string { return fmt.Sprintf("the verdict is exit code %d", v.code) }
 
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
@@ -48,13 +52,16 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
-	var code exitCode
+	var verdict verdictError
 	var problems scenarios.Problems
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &code):
-		return int(code)
+	case errors.As(err, &verdict):
+		if verdict.trouble != nil {
+			fmt.Fprintf(stderr, "playhead: %v\n", verdict.trouble)
+		}
+		return verdict.code
 	case errors.As(err, &problems):
 		fmt.Fprintln(stderr, problems) // each line begins with its file, for editors
 		return exitUsage

@@ -114,7 +114,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return fmt.Errorf("make the run's directory: %w", err)
 	}
-	var startMS = startOfPlan(r.scenario)
+	startMS := startOfPlan(r.scenario)
 	r.progress.stage("population: %s", describePopulation(r.scenario))
 	if r.fleet, err = newFleet(r.scenario, startMS); err != nil {
 		return err
@@ -123,7 +123,11 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	defer func() {
+		if stopErr := stop(); stopErr != nil {
+			err = errors.Join(err, stopErr)
+		}
+	}()
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
@@ -132,13 +136,20 @@ func (r *runner) run(ctx context.Context) (err error) {
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Log: r.log,
 	})
-	record, series, err := r.drive(ctx)
-	if err != nil {
-		return err
-	}
+	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
-	auditErr := r.audit(context.WithoutCancel(ctx), record)
-	return errors.Join(r.finish(record, series), auditErr)
+	trouble = errors.Join(trouble, r.audit(context.WithoutCancel(ctx), record))
+	if err := r.finish(record, series); err != nil {
+		return errors.Join(err, trouble)
+	}
+	code := record.ExitCode()
+	switch {
+	case trouble != nil && code != results.ExitViolated:
+		return trouble
+	case code != results.ExitPass:
+		return verdictError{code, trouble}
+	}
+	return nil
 }
 
 // boot starts the cluster, unless an outside target was named.
@@ -190,19 +201,19 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	broken := make(chan brokenTarget, 1)
 	watched := make(chan []results.Interval, 1)
 	started := make(chan struct{})
+	breaking, stopBreaking := context.WithCancel(ctx)
+	defer stopBreaking()
 	go func() {
 		<-started
-		faults, err := r.breakTarget(ctx)
+		faults, err := r.breakTarget(breaking)
 		broken <- brokenTarget{faults, err}
 	}()
 	go func() { <-started; watched <- r.watch(watching) }()
 	played := r.driver.Run(ctx, func() { close(started) })
 	stopWatching()
+	stopBreaking()
 	series := <-watched
 	damage := <-broken
-	if damage.err != nil {
-		return nil, nil, damage.err
-	}
 	cpu := (driver.CPUTime() - begunCPU).Seconds() / time.Since(begun).Seconds() / float64(runtime.NumCPU())
 	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
 	record := &results.Run{
@@ -214,7 +225,7 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 		record.Load.ActiveSessionsPeak = max(record.Load.ActiveSessionsPeak, second.ActiveSessions)
 	}
 	record.Generator, record.VoidReason = r.driver.Fitness(cpu)
-	return record, series, nil
+	return record, series, damage.err
 }
 
 type brokenTarget struct {
@@ -261,7 +272,7 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	r.progress.stage("audit: comparing every session, position and history with what the devices know")
 	report, err := r.log.Check(ctx, audit.Options{
 		URLs: r.urls, Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
-		Late: driver.Late, Progress: r.progress.counted("audit: accounts"),
+		Late: driver.Late, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
 	})
 	record.Audit = results.Audit{
 		Sessions: report.Sessions, EventsAcknowledged: report.Acknowledged, Unacknowledged: report.Unanswered,
@@ -270,6 +281,12 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 		FalseDenials:       report.Violations[audit.KindFalseDenial],
 		PositionMismatches: report.Violations[audit.KindPosition],
 		HistoryMismatches:  report.Violations[audit.KindHistory],
+		Linearizable:       report.Linearizability.Verdict(),
+		Linearizability: results.Linearizability{
+			AccountsChecked: report.Linearizability.Checked,
+			Illegal:         report.Linearizability.Illegal,
+			Unknown:         report.Linearizability.Unknown,
+		},
 	}
 	for _, e := range report.Examples {
 		record.Audit.Examples = append(record.Audit.Examples, results.Example{
@@ -298,13 +315,9 @@ func (r *runner) finish(record *results.Run, series []results.Interval) error {
 			return fmt.Errorf("read the run back: %w", err)
 		}
 		fmt.Fprintf(r.out, "%s", text)
-	} else if err := results.Summary(r.out, record, isTerminal(r.out)); err != nil {
-		return err
+		return nil
 	}
-	if code := record.ExitCode(); code != results.ExitPass {
-		return exitCode(code)
-	}
-	return nil
+	return results.Summary(r.out, record, isTerminal(r.out))
 }
 
 func isTerminal(w io.Writer) bool {

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
-	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/server"
 )
 
@@ -74,30 +73,29 @@ func readSettings(flags *pflag.FlagSet) (*viper.Viper, error) {
 	if file == "" {
 		return v, nil
 	}
-	v.SetConfigFile(file)
-	v.SetConfigType("yaml")
-	if err := v.ReadInConfig(); err != nil {
+	settings := viper.New()
+	settings.SetConfigFile(file)
+	settings.SetConfigType("yaml")
+	if err := settings.ReadInConfig(); err != nil {
 		return nil, fmt.Errorf("read settings from %s: %w", file, err)
 	}
-	for _, key := range v.AllKeys() {
-		if flags.Lookup(key) == nil || key == "config" {
+	for _, key := range settings.AllKeys() {
+		if key == "config" || flags.Lookup(key) == nil {
 			return nil, fmt.Errorf("%s: no such setting: %s", file, key)
 		}
+	}
+	if err := v.MergeConfigMap(settings.AllSettings()); err != nil {
+		return nil, fmt.Errorf("read settings from %s: %w", file, err)
 	}
 	return v, nil
 }
 
 func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
-	cfg := server.Config{
-		HTTPAddress: v.GetString("http"),
-		Logger:      log,
-		Raft: raft.Config{
-			NodeID:      v.GetString("node-id"),
-			RaftAddress: v.GetString("raft"),
-			DataDir:     v.GetString("data"),
-			Join:        splitList(v.GetStringSlice("join")),
-		},
-	}
+	cfg := server.Config{HTTPAddress: v.GetString("http"), Logger: log}
+	cfg.Raft.NodeID = v.GetString("node-id")
+	cfg.Raft.RaftAddress = v.GetString("raft")
+	cfg.Raft.DataDir = v.GetString("data")
+	cfg.Raft.Join = splitList(v.GetStringSlice("join"))
 	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease} {
 		d, err := time.ParseDuration(v.GetString(name))
 		if err != nil {
@@ -123,6 +121,9 @@ func splitList(list []string) []string {
 
 func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 	cfg, err := serverConfig(v, log)
+	if err == nil {
+		err = cfg.Validate()
+	}
 	if err != nil {
 		return usageError{err}
 	}

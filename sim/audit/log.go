@@ -36,6 +36,7 @@ type Entry struct {
 	Type        viewing.EventType
 	Fate        Fate
 	Resumed     bool // a start without a position; PositionMS is the answer's, if there was one
+	Offline     bool // played without a connection: it holds no stream
 	AtMS        viewing.Millis
 	PositionMS  int64
 	PlayedMS    int64
@@ -46,25 +47,11 @@ type Entry struct {
 	DoneUS      int64
 }
 
-// there says whether the target must hold the event.
-func (e *Entry) there() bool {
-	switch e.Fate {
-	case Accepted, Known:
-		return true
-	case Denied:
-		return e.Type != viewing.Start
-	}
-	return false
-}
-
-// maybeThere says whether the target may hold the event, or may not.
-func (e *Entry) maybeThere() bool { return e.Fate == Unanswered }
-
 // NewEntry is the entry of an event that was not sent yet.
 func NewEntry(e *viewing.Event) Entry {
 	return Entry{
 		Session: e.SessionID, Account: e.AccountID, Device: e.DeviceID, Title: e.TitleID,
-		Seq: e.Seq, Profile: e.ProfileID, Type: e.Type, Resumed: e.ResumePos,
+		Seq: e.Seq, Profile: e.ProfileID, Type: e.Type, Resumed: e.ResumePos, Offline: e.Offline,
 		AtMS: e.At, PositionMS: e.PositionMS, PlayedMS: e.PlayedMS, RebufferMS: e.RebufferMS,
 		Bitrates: HashBitrates(e.BitrateMS),
 	}

@@ -14,8 +14,7 @@ import (
 func (c *check) profile(ctx context.Context, home *household, profile uint8) error {
 	byTitle := map[uint32][]*playback{}
 	for _, p := range home.playbacks {
-		must, _ := p.counts()
-		if p.profile == profile && must > 0 {
+		if p.profile == profile {
 			byTitle[p.title] = append(byTitle[p.title], p)
 		}
 	}
@@ -28,8 +27,11 @@ func (c *check) profile(ctx context.Context, home *household, profile uint8) err
 		return err
 	}
 	for _, title := range titles {
-		answer, known := positions[title]
-		c.position(home, byTitle[title], answer, known)
+		if answer, known := positions[title]; known {
+			c.position(byTitle[title], &answer)
+		} else {
+			c.position(byTitle[title], nil)
+		}
 	}
 	views, err := c.reader.history(ctx, home.id, profile)
 	if err != nil {
@@ -44,55 +46,97 @@ func latest(a, b *Entry) int {
 	return cmp.Or(cmp.Compare(a.AtMS, b.AtMS), a.Session.Compare(b.Session), cmp.Compare(a.Seq, b.Seq))
 }
 
-// position judges one title's: it is told by the latest event that must be there,
-// or by a later one that may be.
-func (c *check) position(home *household, plays []*playback, answer position, known bool) {
-	var must *Entry
-	var of *playback
-	var may []*Entry
-	for _, p := range home.sameViewing(plays[0]) {
+// position judges what the target knows of one title, nil if nothing: it was told
+// by the latest event that must be there, or by a later one that may be.
+func (c *check) position(plays []*playback, answer *position) {
+	var must *entry
+	var may []*entry
+	for _, p := range plays {
 		for i := range p.entries {
 			e := &p.entries[i]
-			if e.there() && (must == nil || latest(e, must) > 0) {
-				must, of = e, p
+			if e.there() && (must == nil || latest(&e.Entry, &must.Entry) > 0) {
+				must = e
 			}
 			if e.maybeThere() {
 				may = append(may, e)
 			}
 		}
 	}
-	if known && tellsPosition(must, answer) {
+	switch {
+	case must != nil && answer != nil && tellsPosition(must, answer), must == nil && answer == nil:
+		return
+	case must == nil && c.options.Used && answer.UpdatedAt.UnixMilli() < int64(c.beganAt):
 		return
 	}
 	for _, e := range may {
-		if known && latest(e, must) > 0 && tellsPosition(e, answer) {
+		if answer != nil && (must == nil || latest(&e.Entry, &must.Entry) > 0) && tellsPosition(e, answer) {
 			return
 		}
 	}
-	detail := fmt.Sprintf("profile %d title %d: seq %d told %d ms; the target knows no position", of.profile, of.title, must.Seq, must.PositionMS)
-	if known {
-		detail = fmt.Sprintf("profile %d title %d: seq %d told %d ms; the target says %d ms by session %v",
-			of.profile, of.title, must.Seq, must.PositionMS, answer.PositionMS, answer.SessionID)
+	of, told, said := plays[0], "nothing was told", "the target knows no position"
+	if must != nil {
+		of, told = must.playback, fmt.Sprintf("seq %d told %d ms", must.Seq, must.PositionMS)
 	}
-	c.violation(KindPosition, of, 1, detail+": "+of.told())
+	if answer != nil {
+		said = fmt.Sprintf("the target says %d ms by session %v", answer.PositionMS, answer.SessionID)
+	}
+	c.violation(KindPosition, of, 1, fmt.Sprintf("profile %d title %d: %s; %s: %s", of.profile, of.title, told, said, of.told()))
 }
 
-func tellsPosition(e *Entry, answer position) bool {
+func tellsPosition(e *entry, answer *position) bool {
 	if e.Session != answer.SessionID || int64(e.AtMS) != answer.UpdatedAt.UnixMilli() {
 		return false
 	}
-	return e.PositionMS == answer.PositionMS || e.Resumed && e.Fate == Unanswered
+	return e.PositionMS == answer.PositionMS || !e.placed()
 }
 
-// sameViewing are the playbacks of the same title by the same profile.
-func (h *household) sameViewing(as *playback) []*playback {
-	var same []*playback
-	for _, p := range h.playbacks {
-		if p.profile == as.profile && p.title == as.title {
-			same = append(same, p)
+// resumes judges where the playback's starts without a position were told to begin:
+// at the position of the latest event that the target knew for sure, or of a later
+// one that it may have known.
+func (c *check) resumes(home *household, p *playback) {
+	for i := range p.entries {
+		if e := &p.entries[i]; e.Resumed && e.placed() {
+			c.resume(home, p, e)
 		}
 	}
-	return same
+}
+
+func (c *check) resume(home *household, p *playback, start *entry) {
+	var must *entry
+	var may []*entry
+	for _, other := range home.playbacks {
+		if other.profile != p.profile || other.title != p.title {
+			continue
+		}
+		for i := range other.entries {
+			e := &other.entries[i]
+			switch {
+			case e == start:
+			case e.there() && e.DoneUS < start.fromUS:
+				if must == nil || latest(&e.Entry, &must.Entry) > 0 {
+					must = e
+				}
+			case (e.there() || e.maybeThere()) && e.FirstSentUS <= start.DoneUS:
+				may = append(may, e)
+			}
+		}
+	}
+	switch {
+	case must != nil && (must.PositionMS == start.PositionMS || !must.placed()),
+		must == nil && (start.PositionMS == 0 || c.options.Used):
+		return
+	}
+	for _, e := range may {
+		if (must == nil || latest(&e.Entry, &must.Entry) > 0) && (e.PositionMS == start.PositionMS || !e.placed()) {
+			return
+		}
+	}
+	known := "nothing was told of it before"
+	if must != nil {
+		known = fmt.Sprintf("seq %d of session %v had told %d ms", must.Seq, must.Session, must.PositionMS)
+	}
+	c.violation(KindPosition, p, 1, fmt.Sprintf("profile %d title %d was resumed at %d ms %.3f s into the run; %s",
+		p.profile, p.title, start.PositionMS, seconds(start.DoneUS), known))
 }
 
 // history judges a profile's list: every session that must be there once, none
@@ -107,49 +151,83 @@ func (c *check) history(home *household, profile uint8, views []view) {
 	listed := map[viewing.SessionID]bool{}
 	for i, v := range views {
 		p := told[v.SessionID]
-		switch {
-		case p == nil:
-			stranger := &playback{id: v.SessionID, account: home.id}
-			c.violation(KindHistory, stranger, 1, fmt.Sprintf("profile %d: the history has a session that no device told of", profile))
-			continue
-		case listed[v.SessionID]:
-			c.violation(KindHistory, p, 1, fmt.Sprintf("profile %d: the history has the session twice", profile))
-		case i > 0 && views[i-1].StartedAt.Before(v.StartedAt):
+		if p == nil {
+			p = &playback{id: v.SessionID, account: home.id}
+		}
+		if i > 0 && views[i-1].StartedAt.Before(v.StartedAt) {
 			c.violation(KindHistory, p, 1, fmt.Sprintf("profile %d: the history has an older session before it", profile))
 		}
+		if listed[v.SessionID] {
+			c.violation(KindHistory, p, 1, fmt.Sprintf("profile %d: the history has the session twice", profile))
+			continue
+		}
 		listed[v.SessionID] = true
-		if detail := p.listedWrong(v); detail != "" {
+		if told[v.SessionID] == nil {
+			if !c.options.Used || v.StartedAt.UnixMilli() >= int64(c.beganAt) {
+				c.violation(KindHistory, p, 1, fmt.Sprintf("profile %d: the history has a session that no device told of", profile))
+			}
+			continue
+		}
+		if detail := p.listedWrong(&v); detail != "" {
 			c.violation(KindHistory, p, 1, detail)
 		}
 	}
 	for id, p := range told {
-		if must, _ := p.counts(); must > 0 && !listed[id] {
+		if p.must > 0 && !listed[id] {
 			c.violation(KindHistory, p, 1, fmt.Sprintf("profile %d: the history lacks the session: %s", profile, p.told()))
 		}
 	}
 }
 
-// listedWrong says in what a listed view differs from what the device told, as far
-// as it is certain.
-func (p *playback) listedWrong(v view) string {
-	must, may := p.counts()
-	if must == 0 && may == 0 {
-		return "the history has a session all of whose events were denied: " + p.told()
+// listedWrong says in what a listed view differs from what the device told.
+func (p *playback) listedWrong(v *view) string {
+	if p.must+p.may == 0 {
+		return "the history has a session that was denied or rejected, and did nothing: " + p.told()
 	}
-	if may > 0 {
-		return "" // which event was the newest is not known
+	if v.TitleID != p.title {
+		return fmt.Sprintf("told: title %d; listed: title %d", p.title, v.TitleID)
 	}
-	began := p.entries[0].AtMS
-	for i := range p.entries {
-		if e := &p.entries[i]; e.there() {
-			began = e.AtMS
-			break
+	if !p.tells(v) {
+		return fmt.Sprintf("listed: played %d ms, at %d ms, which was not told last: %s", v.PlayedMS, v.PositionMS, p.told())
+	}
+	return p.startedWrong(v)
+}
+
+// tells says whether the newest event that must be there, or a newer one that may
+// be, told what the view says.
+func (p *playback) tells(v *view) bool {
+	for i := len(p.entries) - 1; i >= 0; i-- {
+		e := &p.entries[i]
+		if !e.there() && !e.maybeThere() {
+			continue
+		}
+		if e.PlayedMS == v.PlayedMS && (e.PositionMS == v.PositionMS || !e.placed()) {
+			return true
+		}
+		if e.there() {
+			return false
 		}
 	}
-	newest := p.newest()
-	if v.PlayedMS != newest.PlayedMS || v.PositionMS != newest.PositionMS || v.StartedAt.UnixMilli() != int64(began) {
-		return fmt.Sprintf("told: began %d, played %d ms, at %d ms; listed: began %d, played %d ms, at %d ms",
-			began, newest.PlayedMS, newest.PositionMS, v.StartedAt.UnixMilli(), v.PlayedMS, v.PositionMS)
+	return false
+}
+
+// startedWrong says whether the view began at another time than the earliest of the
+// session's events that must be there, or of those before it that may be.
+func (p *playback) startedWrong(v *view) string {
+	must := viewing.MaxAt
+	for i := range p.entries {
+		if e := &p.entries[i]; e.there() {
+			must = min(must, e.AtMS)
+		}
 	}
-	return ""
+	began := v.StartedAt.UnixMilli()
+	if p.must > 0 && began == int64(must) {
+		return ""
+	}
+	for i := range p.entries {
+		if e := &p.entries[i]; e.maybeThere() && e.AtMS <= must && began == int64(e.AtMS) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("it began at %d there: %s", began, p.told())
 }

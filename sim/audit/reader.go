@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ type reader struct {
 // found is what the target knows of a session.
 type found struct {
 	view
+	State      string           `json:"state"`
 	LastSeq    uint32           `json:"last_seq"`
 	Events     *int             `json:"events"` // nil: the target does not count them
 	RebufferMS int64            `json:"rebuffer_ms"`
@@ -42,6 +44,8 @@ type found struct {
 type view struct {
 	SessionID  viewing.SessionID `json:"session_id"`
 	TitleID    uint32            `json:"title_id"`
+	ProfileID  uint8             `json:"profile_id"`
+	DeviceID   uint64            `json:"device_id"`
 	StartedAt  time.Time         `json:"started_at"`
 	PlayedMS   int64             `json:"played_ms"`
 	PositionMS int64             `json:"position_ms"`
@@ -97,7 +101,7 @@ func (r *reader) history(ctx context.Context, account uint64, profile uint8) ([]
 			Views      []view `json:"views"`
 			NextCursor string `json:"next_cursor"`
 		}
-		path := fmt.Sprintf("/v1/accounts/%d/profiles/%d/history?limit=%d&cursor=%s", account, profile, viewsAsked, cursor)
+		path := fmt.Sprintf("/v1/accounts/%d/profiles/%d/history?limit=%d&cursor=%s", account, profile, viewsAsked, url.QueryEscape(cursor))
 		if _, err := r.get(ctx, account, path, &answer); err != nil {
 			return nil, err
 		}
@@ -113,8 +117,8 @@ func (r *reader) history(ctx context.Context, account uint64, profile uint8) ([]
 // given now. known is false if nothing is known there.
 func (r *reader) get(ctx context.Context, account uint64, path string, answer any) (known bool, err error) {
 	for try := range askTries {
-		url := r.urls[(int(account%uint64(len(r.urls)))+try)%len(r.urls)]
-		status, body, askErr := r.once(ctx, url+path)
+		node := r.urls[(int(account%uint64(len(r.urls)))+try)%len(r.urls)]
+		status, body, askErr := r.once(ctx, node+path)
 		switch {
 		case askErr == nil && status == http.StatusOK:
 			if err := json.Unmarshal(body, answer); err != nil {

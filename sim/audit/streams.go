@@ -20,92 +20,167 @@ type interval struct {
 // earlier than the driver thinks.
 func guardUS(leaseUS int64) int64 { return 2000 + leaseUS/1000 }
 
-// forever is the end of what is not known to have ended.
-const forever = int64(1) << 62
+// screen is what the sessions of one device may have done to each other. Answers
+// about it cost O(log n) of its events, so that those about an account of n events
+// cost O(n log n), times the sessions of one device where a denial is judged.
+type screen struct {
+	playbacks []*playback
+	takers    *earliest // first tries of what may have taken the device's stream, by when the last can have
+	starts    *earliest // answers to starts that surely took it, by when they were decided at the earliest
+}
 
-// surelyHeld are the times during which the playback held a stream beyond doubt:
-// from each answer that admitted or renewed it to the end of the lease that it
-// gave at least, or to what ended it before.
+// index sorts the events that start or renew a stream by their devices.
+func (h *household) index() {
+	h.devices = map[uint64]*screen{}
+	takers, starts := map[uint64][]moment{}, map[uint64][]moment{}
+	for _, p := range h.playbacks {
+		if h.devices[p.device] == nil {
+			h.devices[p.device] = &screen{}
+		}
+		h.devices[p.device].playbacks = append(h.devices[p.device].playbacks, p)
+		for i := range p.entries {
+			e := &p.entries[i]
+			if e.mayHold() {
+				takers[p.device] = append(takers[p.device], moment{e.untilUS, e.FirstSentUS, p})
+			}
+			if e.admits() && e.Type == viewing.Start {
+				starts[p.device] = append(starts[p.device], moment{e.fromUS, e.DoneUS, p})
+			}
+		}
+	}
+	for device, screen := range h.devices {
+		screen.takers = newEarliest(takers[device])
+		screen.starts = newEarliest(starts[device])
+	}
+}
+
+// sureUS is until when the playback held a stream beyond doubt because of e, which
+// admitted or renewed it, unless its own stop ended it: the end of the lease that it
+// gave at least, or the first moment at which another session on the same device
+// may have taken the stream.
+func (h *household) sureUS(p *playback, e *entry, leaseUS int64) int64 {
+	return min(e.fromUS+leaseUS-guardUS(leaseUS), h.devices[p.device].takers.afterOf(e.fromUS, p))
+}
+
+// surelyHeld are the times during which the playback held a stream beyond doubt.
 func (h *household) surelyHeld(p *playback, leaseUS int64) []interval {
 	var held []interval
 	for i := range p.entries {
 		e := &p.entries[i]
-		if e.Fate != Accepted || e.Type == viewing.Stop {
+		if !e.admits() {
 			continue
 		}
-		end := min(e.FirstSentUS+leaseUS-guardUS(leaseUS), h.endedFromUS(p, e))
-		if e.DoneUS >= end {
-			continue
+		end := min(h.sureUS(p, e, leaseUS), e.stopSentUS)
+		if e.DoneUS < end {
+			held = append(held, interval{e.DoneUS, end, p})
 		}
-		if last := len(held) - 1; last >= 0 && held[last].toUS >= e.DoneUS {
-			held[last].toUS = max(held[last].toUS, end)
-			continue
-		}
-		held = append(held, interval{e.DoneUS, end, p})
 	}
-	return held
+	return merge(held)
 }
 
-// endedFromUS is the first moment at which something that the device sent after e
-// may have taken the stream from the playback: its own stop, or a start of another
-// session on the same device.
-func (h *household) endedFromUS(p *playback, e *Entry) int64 {
-	end := forever
-	for _, other := range h.playbacks {
-		if other.device != p.device {
+// merge joins the intervals that touch; the result is sorted. They may change.
+func merge(all []interval) []interval {
+	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.fromUS, b.fromUS) })
+	merged := all[:0]
+	for _, one := range all {
+		if last := len(merged) - 1; last >= 0 && merged[last].toUS >= one.fromUS {
+			merged[last].toUS = max(merged[last].toUS, one.toUS)
 			continue
 		}
-		for i := range other.entries {
-			o := &other.entries[i]
-			ends := other == p && o.Type == viewing.Stop || other != p && o.Fate != Rejected
-			if ends && o.FirstSentUS >= e.FirstSentUS {
-				end = min(end, o.FirstSentUS)
-			}
-		}
+		merged = append(merged, one)
 	}
-	return end
+	return merged
+}
+
+// covers says whether one of the sorted intervals holds all moments from fromUS to
+// toUS.
+func covers(merged []interval, fromUS, toUS int64) bool {
+	i, found := slices.BinarySearchFunc(merged, fromUS, func(one interval, us int64) int { return cmp.Compare(one.fromUS, us) })
+	if !found {
+		i--
+	}
+	return i >= 0 && merged[i].toUS > toUS
+}
+
+// meets says whether one of the sorted intervals holds a moment from fromUS to toUS.
+func meets(merged []interval, fromUS, toUS int64) bool {
+	i, _ := slices.BinarySearchFunc(merged, fromUS, func(one interval, us int64) int { return cmp.Compare(one.toUS, us+1) })
+	return i < len(merged) && merged[i].fromUS <= toUS
 }
 
 // possiblyHeld are the times during which the playback may have held a stream:
 // from each try to say that it plays to the end of the longest lease that it may
-// have given, or to an answer that says it ended. An event that was never answered
-// may still be on its way for a while.
-func (h *household) possiblyHeld(p *playback, leaseUS, lateUS int64) []interval {
+// have given, or to an answer that says it ended.
+func (h *household) possiblyHeld(p *playback, leaseUS int64) []interval {
 	var held []interval
 	for i := range p.entries {
 		e := &p.entries[i]
-		last := e.DoneUS
-		switch {
-		case e.Type == viewing.Stop, e.Fate == Rejected, e.Fate == Denied && e.LastSentUS == e.FirstSentUS:
+		if !e.mayHold() {
 			continue
-		case e.Fate == Denied:
-			last = e.LastSentUS // a try before may have been heard and not answered
-		case e.Fate == Unanswered:
-			last += lateUS
 		}
-		end := min(last+leaseUS+guardUS(leaseUS), h.endedByUS(p, e))
-		held = append(held, interval{e.FirstSentUS, end, p})
+		end := min(e.untilUS+leaseUS+guardUS(leaseUS), e.stoppedUS, h.devices[p.device].starts.afterOf(e.untilUS, p))
+		if e.FirstSentUS < end {
+			held = append(held, interval{e.FirstSentUS, end, p})
+		}
 	}
-	return held
+	return merge(held)
 }
 
-// endedByUS is the first moment after e by which something is answered that ends
-// the playback.
-func (h *household) endedByUS(p *playback, e *Entry) int64 {
-	end := forever
-	for _, other := range h.playbacks {
-		if other.device != p.device {
-			continue
-		}
-		for i := range other.entries {
-			o := &other.entries[i]
-			ends := other == p && o.Type == viewing.Stop && o.there() || other != p && o.Fate == Accepted && o.Type != viewing.Stop
-			if ends && o.FirstSentUS >= e.FirstSentUS {
-				end = min(end, o.DoneUS)
-			}
+// holdings is what is known of the account's streams.
+type holdings struct {
+	sure     map[*playback][]interval // merged
+	possible map[*playback][]interval // merged
+	devices  map[uint64][]interval    // possible, merged by device: one holds one stream at most
+	moments  []int64                  // at which the number of devices that may hold a stream changes
+	counts   []int                    // from the moment of the same index on
+}
+
+func (h *household) holdings(leaseUS int64) *holdings {
+	k := &holdings{sure: map[*playback][]interval{}, possible: map[*playback][]interval{}, devices: map[uint64][]interval{}}
+	for _, p := range h.playbacks {
+		k.sure[p] = h.surelyHeld(p, leaseUS)
+		k.possible[p] = h.possiblyHeld(p, leaseUS)
+		k.devices[p.device] = append(k.devices[p.device], k.possible[p]...)
+	}
+	changes := map[int64]int{}
+	for device, held := range k.devices {
+		held = merge(held)
+		k.devices[device] = held
+		for _, one := range held {
+			changes[one.fromUS]++
+			changes[one.toUS]--
 		}
 	}
-	return end
+	for us := range changes {
+		k.moments = append(k.moments, us)
+	}
+	slices.Sort(k.moments)
+	count := 0
+	for _, us := range k.moments {
+		count += changes[us]
+		k.counts = append(k.counts, count)
+	}
+	return k
+}
+
+// mostHeld is the greatest number of devices other than one that may have held a
+// stream at one moment from fromUS to toUS.
+func (k *holdings) mostHeld(device uint64, fromUS, toUS int64) (most int) {
+	i, found := slices.BinarySearch(k.moments, fromUS)
+	if !found {
+		i--
+	}
+	for ; i < len(k.moments) && (i < 0 || k.moments[i] <= toUS); i++ {
+		if i < 0 {
+			continue // before the first change nothing is held
+		}
+		at, count := max(k.moments[i], fromUS), k.counts[i]
+		if covers(k.devices[device], at, at) {
+			count--
+		}
+		most = max(most, count)
+	}
+	return most
 }
 
 // overAdmission is a moment at which more streams than the limit were held beyond
@@ -116,10 +191,10 @@ type overAdmission struct {
 	held   []*playback
 }
 
-func (h *household) overAdmissions(leaseUS int64) []overAdmission {
+func (h *household) overAdmissions(k *holdings) []overAdmission {
 	var all []interval
 	for _, p := range h.playbacks {
-		all = append(all, h.surelyHeld(p, leaseUS)...)
+		all = append(all, k.sure[p]...)
 	}
 	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.fromUS, b.fromUS) })
 	var over []overAdmission
@@ -139,54 +214,60 @@ func (h *household) overAdmissions(leaseUS int64) []overAdmission {
 	return over
 }
 
-// falseDenial is a denial during whose whole decision fewer streams than the limit
-// can have been held by other devices.
+// falseDenial is a denial that no state of the account can explain.
 type falseDenial struct {
-	entry    *Entry
-	playback *playback
-	most     int // how many can have been held
+	entry *entry
+	why   string
 }
 
-func (h *household) falseDenials(leaseUS, lateUS int64) []falseDenial {
-	var possible []interval
-	for _, p := range h.playbacks {
-		possible = append(possible, h.possiblyHeld(p, leaseUS, lateUS)...)
-	}
+// falseDenials finds denials of sessions that held a stream beyond doubt, and those
+// during whose whole decision fewer streams than the limit can have been held by
+// other devices. A denial before certainUS says nothing.
+func (h *household) falseDenials(k *holdings, certainUS int64) []falseDenial {
 	var found []falseDenial
 	for _, p := range h.playbacks {
 		for i := range p.entries {
 			e := &p.entries[i]
-			if e.Fate != Denied {
+			if e.Fate != Denied || e.overtaken || e.Offline || e.fromUS < certainUS {
 				continue
 			}
-			if most := mostHeld(possible, e); most < h.limit {
-				found = append(found, falseDenial{e, p, most})
+			if covers(k.sure[p], e.fromUS, e.DoneUS) {
+				found = append(found, falseDenial{e, "though its session held a stream"})
+				continue
+			}
+			most := k.mostHeld(p.device, e.fromUS, e.DoneUS)
+			if most < h.limit && (!p.knownBefore(e) || !h.movedOn(k, e)) {
+				found = append(found, falseDenial{e, fmt.Sprintf(
+					"when %d streams at most can have been held by other devices, limit %d", most, h.limit)})
 			}
 		}
 	}
 	return found
 }
 
-// mostHeld is the greatest number of playbacks on other devices that can have held
-// a stream at one moment of the denial's decision.
-func mostHeld(possible []interval, denied *Entry) (most int) {
-	from, to := denied.LastSentUS, denied.DoneUS
-	moments := []int64{from}
-	for _, one := range possible {
-		if one.fromUS > from && one.fromUS <= to {
-			moments = append(moments, one.fromUS)
+// knownBefore says whether the target may have known the session when it denied e:
+// only one that it never heard of takes the place of what its device played before.
+func (p *playback) knownBefore(e *entry) bool {
+	if e.retried() {
+		return true
+	}
+	for i := range p.entries {
+		if o := &p.entries[i]; o != e && (o.there() || o.maybeThere()) && o.FirstSentUS <= e.DoneUS {
+			return true
 		}
 	}
-	for _, at := range moments {
-		held := map[uint64]bool{} // a device holds one stream at most
-		for _, one := range possible {
-			if one.playback.device != denied.Device && one.fromUS <= at && at < one.toUS {
-				held[one.playback.device] = true
-			}
+	return false
+}
+
+// movedOn says whether another session may have held the device's stream when e was
+// denied.
+func (h *household) movedOn(k *holdings, e *entry) bool {
+	for _, o := range h.devices[e.Device].playbacks {
+		if o != e.playback && meets(k.possible[o], e.fromUS, e.DoneUS) {
+			return true
 		}
-		most = max(most, len(held))
 	}
-	return most
+	return false
 }
 
 func (p *playback) String() string {

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/sim/audit"
 )
 
@@ -25,12 +28,17 @@ type client struct {
 
 func newClient(targets []string, connections int, timeout time.Duration) *client {
 	return &client{
-		http: &http.Client{Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
-			MaxIdleConns:        connections * len(targets),
-			MaxIdleConnsPerHost: connections,
-			DisableCompression:  true,
-		}},
+		http: &http.Client{
+			Transport: &http.Transport{
+				DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
+				MaxIdleConns:        connections * len(targets),
+				MaxIdleConnsPerHost: connections,
+				DisableCompression:  true,
+			},
+			// A redirect is not in the contract: followed, it would turn a write
+			// into a question.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 		targets: targets,
 		timeout: timeout,
 	}
@@ -39,12 +47,12 @@ func newClient(targets []string, connections int, timeout time.Duration) *client
 func (c *client) close() { c.http.CloseIdleConnections() }
 
 // send makes one try of a request at a node.
-func (c *client) send(r *request, target int) answer {
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+func (c *client) send(ctx context.Context, r *request, target int) answer {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, r.method, c.targets[(int(r.entry.Device)+target)%len(c.targets)]+r.path, bytes.NewReader(r.body))
+	request, err := http.NewRequestWithContext(ctx, r.method, c.targets[target]+r.path, bytes.NewReader(r.body))
 	if err != nil {
-		return answer{fate: audit.Unanswered, failed: true}
+		return answer{failed: true}
 	}
 	if r.isEvent {
 		request.Header.Set("Content-Type", "application/json")
@@ -54,22 +62,52 @@ func (c *client) send(r *request, target int) answer {
 		return answer{again: true}
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer)) // to its end: the connection is kept
 	if err != nil {
 		return answer{again: true}
 	}
-	switch response.StatusCode {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusInternalServerError:
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // absent: 0, the driver's own wait
-		return answer{again: true, wait: time.Duration(seconds) * time.Second}
-	}
+	status := response.StatusCode
 	switch {
+	case mayBeRepeated(status):
+		return answer{again: true, wait: retryAfter(response.Header)}
 	case !r.isEvent:
-		return readAnswer(response.StatusCode)
-	case r.path == "/v1/events":
-		return eventAnswer(response.StatusCode, body)
+		return readAnswer(status)
+	case status >= 400:
+		return refusal(r, status, body)
+	case r.op == results.OpStart:
+		return startAnswer(status, body)
 	}
-	return startAnswer(response.StatusCode, body)
+	return eventAnswer(status, body)
+}
+
+// mayBeRepeated says whether the target could not say: it may the next time.
+func mayBeRepeated(status int) bool {
+	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+}
+
+// retryAfter is how long the target asks to wait, in seconds or until a date
+// (RFC 9110 section 10.2.3); 0 if it does not say.
+func retryAfter(header http.Header) time.Duration {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(retryLimit/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return time.Until(at)
+	}
+	return 0
+}
+
+// refusal is a 4xx: a start's denial if it says so, else an error of the request.
+func refusal(r *request, status int, body []byte) answer {
+	var problem struct {
+		Type string `json:"type"`
+	}
+	if r.op == results.OpStart && status == http.StatusConflict &&
+		json.Unmarshal(body, &problem) == nil && strings.HasSuffix(problem.Type, "too-many-streams") {
+		return answer{fate: audit.Denied}
+	}
+	return answer{fate: audit.Rejected, failed: true}
 }
 
 // readAnswer is that of a question; nothing known is an answer too.
@@ -78,36 +116,33 @@ func readAnswer(status int) answer {
 	return answer{fate: audit.Accepted, failed: !ok}
 }
 
+// startAnswer is that of a start. What is not in the contract is nonsense, and
+// leaves open whether the event is there.
 func startAnswer(status int, body []byte) answer {
 	var told struct {
 		PositionMS *int64 `json:"position_ms"`
 	}
-	switch status {
-	case http.StatusCreated, http.StatusOK:
-		if json.Unmarshal(body, &told) != nil || told.PositionMS == nil {
-			return answer{fate: audit.Unanswered, failed: true}
-		}
-		if status == http.StatusOK {
-			return answer{fate: audit.Known, positionMS: told.PositionMS}
-		}
-		return answer{fate: audit.Accepted, positionMS: told.PositionMS}
-	case http.StatusConflict:
-		return answer{fate: audit.Denied}
+	if json.Unmarshal(body, &told) != nil || told.PositionMS == nil {
+		return answer{failed: true}
 	}
-	return answer{fate: audit.Rejected, failed: true}
+	switch status {
+	case http.StatusCreated:
+		return answer{fate: audit.Accepted, positionMS: told.PositionMS}
+	case http.StatusOK:
+		return answer{fate: audit.Known, positionMS: told.PositionMS}
+	}
+	return answer{failed: true}
 }
 
+// eventAnswer is that of a batch of one event.
 func eventAnswer(status int, body []byte) answer {
 	var told struct {
 		Outcomes []struct {
 			Status string `json:"status"`
 		} `json:"outcomes"`
 	}
-	if status != http.StatusOK {
-		return answer{fate: audit.Rejected, failed: true}
-	}
-	if json.Unmarshal(body, &told) != nil || len(told.Outcomes) != 1 {
-		return answer{fate: audit.Unanswered, failed: true}
+	if status != http.StatusOK || json.Unmarshal(body, &told) != nil || len(told.Outcomes) != 1 {
+		return answer{failed: true}
 	}
 	switch told.Outcomes[0].Status {
 	case "accepted":
@@ -116,6 +151,8 @@ func eventAnswer(status int, body []byte) answer {
 		return answer{fate: audit.Known}
 	case "denied":
 		return answer{fate: audit.Denied}
+	case "rejected":
+		return answer{fate: audit.Rejected, failed: true}
 	}
-	return answer{fate: audit.Rejected, failed: true}
+	return answer{failed: true}
 }

@@ -22,17 +22,16 @@ import (
 // Limits of the driver. The queue and the tries are those of the open-source
 // Netflix client for Kodi (calibration, mark V).
 const (
-	queueLimit  = 10               // what one device may have to say at once; more is lost, and counted
-	maxTries    = 3                // of one request
-	retryWait   = time.Second      // before another try, unless the target names its own
-	retryLimit  = 10 * time.Second // the longest wait that a target may name
-	planEvery   = time.Millisecond // how often the plan is looked at
-	drainLimit  = 45 * time.Second // after the last due event: all tries of what waits
-	lateRequest = 2 * time.Second  // how long after the driver gave a try up it may still take effect
+	queueLimit = 10               // what one device may have to say at once; more is lost, and counted
+	maxTries   = 3                // of one request
+	retryWait  = time.Second      // before another try, unless the target names its own
+	retryLimit = 10 * time.Second // the longest wait that a target may name
+	planEvery  = time.Millisecond // how often the plan is looked at
+	drainLimit = 45 * time.Second // after the last due event, for what waits
 )
 
 // Late is how long after its last try an unanswered request may still take effect.
-const Late = lateRequest
+const Late = 2 * time.Second
 
 // Fleet is the plan that is played.
 type Fleet interface {
@@ -42,7 +41,11 @@ type Fleet interface {
 	Active() int
 }
 
-// Config says what is played against what.
+// Log keeps what became of every event that was sent. It is called from many
+// goroutines at once.
+type Log interface{ Add(e audit.Entry) }
+
+// Config says what is played against what. All of it must be set, but for WarmUp.
 type Config struct {
 	Fleet       Fleet
 	StartMS     viewing.Millis // the plan's clock at the beginning
@@ -52,37 +55,40 @@ type Config struct {
 	TimeScale   float64       // milliseconds of the plan in one of ours
 	Duration    time.Duration
 	WarmUp      time.Duration // what is due in it is sent and audited, but not measured
-	Log         *audit.Log
+	Log         Log
 }
 
-// Driver plays one run. Run may be called once, the other methods at
-// any time after it has begun.
+// Driver plays one run. Run may be called once. The other methods may be called
+// from any goroutine, but not before Run has called begun.
 type Driver struct {
 	config  Config
 	client  *client
-	begun   time.Time
+	begun   time.Time // what NowUS counts from, on the monotonic clock
 	warm    *results.Recorder
 	measure *results.Recorder
 
-	mu    sync.Mutex // of the fleet and the lanes
-	fleet Fleet
-	lanes []lane
-	ready chan *lane // lanes whose first request may be sent
+	mu      sync.Mutex // of the fleet, the lanes and claimed
+	fleet   Fleet
+	lanes   []lane
+	claimed int        // lanes that have a connection or wait for one
+	ready   chan *lane // those that wait: with room for every lane, so that nobody blocks
 
-	idle     atomic.Int64  // workers that wait for a lane
+	closing  atomic.Bool   // nothing is sent any more that was not sent before
 	pending  atomic.Int64  // requests not yet ended
 	ended    chan struct{} // signals that pending fell to 0
 	lag      lagMeter
 	recovery recovery
+	series   series
 	counts   counts
 }
 
-// counts is what became of requests, over the measured time.
-type counts struct{ due, sent, answered, unsent, retries atomic.Int64 }
+// counts is what became of events, over the measured time: due is the sum of
+// answered, unanswered and unsent, once all have ended.
+type counts struct{ due, sent, answered, unanswered, unsent, retries atomic.Int64 }
 
 // New returns a driver. Its clock begins with Run.
 func New(config Config) *Driver {
-	return &Driver{
+	d := &Driver{
 		config:  config,
 		client:  newClient(config.Targets, config.Connections, config.Timeout),
 		warm:    results.NewRecorder(0),
@@ -91,23 +97,34 @@ func New(config Config) *Driver {
 		lanes:   make([]lane, config.Fleet.Devices()),
 		ready:   make(chan *lane, config.Fleet.Devices()), // a lane is in it once at most
 		ended:   make(chan struct{}, 1),
+		lag:     newLagMeter(),
 	}
+	for i := range d.lanes {
+		d.lanes[i].device, d.lanes[i].target = int32(i), i%len(config.Targets)
+	}
+	return d
 }
 
-// Run plays until the plan's end or the end of ctx, then waits for what is under
-// way. It calls begun when its clock has begun, and returns how long the plan was
-// played.
+// Run plays until the plan's end, then waits for what is under way. When ctx ends
+// it plays no further: only what was sent already is given its tries. What has not
+// ended by then is counted as unanswered, or as unsent. Run calls begun when its
+// clock has begun, and returns how long the plan was played.
 func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 	d.begun = time.Now()
 	begun()
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	var workers sync.WaitGroup
 	for range d.config.Connections {
-		workers.Go(d.work)
+		workers.Go(func() { d.work(sending) })
 	}
 	played := d.plan(ctx)
-	d.drain()
-	close(d.ready)
+	d.drain(ctx)
+	stop()
 	workers.Wait()
+	for i := range d.lanes {
+		d.abandon(&d.lanes[i])
+	}
 	d.client.close()
 	return played
 }
@@ -158,33 +175,47 @@ func (d *Driver) planNext(until viewing.Millis, e *viewing.Event) bool {
 		return true
 	}
 	r := newRequest(e, dueUS, measured)
-	lane.device = step.Device
-	r.unhindered = !lane.busy && len(d.ready) == 0 && d.idle.Load() > 0
+	if r.unhindered = !lane.busy && d.claimed < d.config.Connections; !r.unhindered && measured {
+		d.lag.add(d.NowUS() - dueUS) // what comes now is not the driver's doing
+	}
 	d.enqueue(lane, r)
-	if ask := follows(e.Type); ask != none {
+	if ask := follows(e.Type); ask != none && len(lane.queue) < queueLimit {
 		d.enqueue(lane, newQuestion(ask, r))
 	}
 	return true
 }
 
 // enqueue puts a request at the end of the lane, and the lane on its way unless it
-// is already.
+// is already. The caller holds the lock.
 func (d *Driver) enqueue(lane *lane, r *request) {
 	d.pending.Add(1)
 	lane.queue = append(lane.queue, r)
 	if !lane.busy {
 		lane.busy = true
-		d.ready <- lane
+		d.claim(lane)
 	}
 }
 
-// drain waits until nothing is under way, at most as long as all tries may take.
-func (d *Driver) drain() {
-	limit := time.After(drainLimit)
+// claim lets a lane wait for a connection. The caller holds the lock.
+func (d *Driver) claim(lane *lane) {
+	d.claimed++
+	d.ready <- lane
+}
+
+// drain waits until nothing is under way, or the time for it is over: drainLimit,
+// or that of one request's tries from the end of ctx on.
+func (d *Driver) drain(ctx context.Context) {
+	limit := time.NewTimer(drainLimit)
+	defer limit.Stop()
+	cancelled := ctx.Done()
 	for d.pending.Load() > 0 {
 		select {
 		case <-d.ended:
-		case <-limit:
+		case <-cancelled:
+			cancelled = nil
+			d.closing.Store(true)
+			limit.Reset(min(drainLimit, maxTries*(d.config.Timeout+retryWait)))
+		case <-limit.C:
 			return
 		}
 	}
@@ -192,24 +223,6 @@ func (d *Driver) drain() {
 
 // Pending is how many requests have not ended.
 func (d *Driver) Pending() int64 { return d.pending.Load() }
-
-// InWarmUp says whether the warm-up is not over.
-func (d *Driver) InWarmUp() bool { return time.Since(d.begun) < d.config.WarmUp }
-
-// Interval ends a second of the run: what was answered in it, and how many
-// sessions play by the plan.
-func (d *Driver) Interval() results.Interval {
-	d.mu.Lock()
-	active := d.fleet.Active()
-	d.mu.Unlock()
-	recorder := d.measure
-	if d.InWarmUp() {
-		recorder = d.warm
-	}
-	second := recorder.Interval(d.NowUS(), int64(active))
-	second.AtS = time.Since(d.begun).Seconds() // the recorder's own count begins after the warm-up
-	return second
-}
 
 // Recorder holds what was measured, the warm-up left out.
 func (d *Driver) Recorder() *results.Recorder { return d.measure }

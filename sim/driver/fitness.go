@@ -3,7 +3,6 @@ package driver
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,19 +16,23 @@ import (
 // target.
 const maxLagP99 = 50 * time.Millisecond
 
-// lagMeter measures how late requests were sent that only the driver can delay:
-// their device was idle and a connection was free.
+// lagMeter measures how late the driver is by its own doing. Every measured event
+// is a sample: of one that nothing else can delay, because its device was idle and
+// a connection free, how late it was sent; of another, how late it began to wait
+// for the target. Were only the first kind counted, all but a few of the events
+// that come at once after the driver has stood still would go unseen.
 type lagMeter struct {
 	mu        sync.Mutex
 	histogram *hdrhistogram.Histogram
 }
 
+func newLagMeter() lagMeter {
+	return lagMeter{histogram: hdrhistogram.New(results.MinTimeUS, results.MaxTimeUS, results.SignificantDigits)}
+}
+
 func (m *lagMeter) add(us int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.histogram == nil {
-		m.histogram = hdrhistogram.New(results.MinTimeUS, results.MaxTimeUS, results.SignificantDigits)
-	}
 	_ = m.histogram.RecordValue(min(max(us, 0), results.MaxTimeUS)) // within its range: cannot fail
 }
 
@@ -39,9 +42,6 @@ func (d *Driver) Fitness(cpu float64) (generator results.Generator, reason strin
 	generator = results.Generator{Fit: true, CPU: cpu}
 	d.lag.mu.Lock()
 	defer d.lag.mu.Unlock()
-	if d.lag.histogram == nil {
-		return generator, ""
-	}
 	p99 := time.Duration(d.lag.histogram.ValueAtPercentile(99)) * time.Microsecond
 	generator.SendLagMS.P99 = float64(p99.Microseconds()) / 1000
 	generator.SendLagMS.Max = float64(d.lag.histogram.Max()) / 1000
@@ -64,28 +64,33 @@ func CPUTime() time.Duration {
 }
 
 // recovery finds the first write that was sent after a moment and succeeded.
-type recovery struct{ sinceUS, doneUS atomic.Int64 }
+type recovery struct {
+	mu              sync.Mutex
+	watching        bool
+	recovered       bool
+	sinceUS, doneUS int64
+}
 
 func (r *recovery) wrote(sentUS, doneUS int64) {
-	since := r.sinceUS.Load()
-	if since > 0 && sentUS >= since {
-		r.doneUS.CompareAndSwap(0, doneUS)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watching && sentUS >= r.sinceUS {
+		r.watching, r.recovered, r.doneUS = false, true, doneUS
 	}
 }
 
-// WatchRecovery waits for the next write that is sent from now on and succeeds.
+// WatchRecovery waits for the next write that is sent from now on and succeeds. It
+// forgets what it watched before.
 func (d *Driver) WatchRecovery() (sinceUS int64) {
-	now := d.NowUS()
-	d.recovery.doneUS.Store(0)
-	d.recovery.sinceUS.Store(now)
-	return now
+	d.recovery.mu.Lock()
+	defer d.recovery.mu.Unlock()
+	d.recovery.watching, d.recovery.recovered, d.recovery.sinceUS = true, false, d.NowUS()
+	return d.recovery.sinceUS
 }
 
-// Recovered is how long after WatchRecovery a write succeeded first.
+// Recovered is how long after WatchRecovery a write succeeded first, if one has.
 func (d *Driver) Recovered() (time.Duration, bool) {
-	done := d.recovery.doneUS.Load()
-	if done == 0 {
-		return 0, false
-	}
-	return time.Duration(done-d.recovery.sinceUS.Load()) * time.Microsecond, true
+	d.recovery.mu.Lock()
+	defer d.recovery.mu.Unlock()
+	return time.Duration(d.recovery.doneUS-d.recovery.sinceUS) * time.Microsecond, d.recovery.recovered
 }

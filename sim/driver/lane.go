@@ -11,12 +11,13 @@ import (
 )
 
 // lane is one device's way to the target: what it has to say, in order. The
-// driver's lock guards it; while it is busy its first request belongs to whoever
-// took it from the ready queue.
+// driver's lock guards busy and queue. While the lane is busy one party at a time
+// has it: a worker, the ready queue or the timer of its next try. Its target and
+// its first request belong to that party, and pass on with it.
 type lane struct {
 	device int32
-	target int // which node it talks to
 	busy   bool
+	target int // which node it talks to
 	queue  []*request
 }
 
@@ -31,7 +32,7 @@ type request struct {
 	path   string
 	body   []byte
 
-	dueUS      int64 // 0: when the one before it has ended
+	dueUS      int64 // of a question: when the one before it has ended
 	sentUS     int64 // the last try
 	tries      int
 	measured   bool // due after the warm-up
@@ -44,6 +45,9 @@ var opOf = [...]results.Op{
 	viewing.Error: results.OpError, viewing.Stop: results.OpStop,
 }
 
+// eventBytes is room for nearly every event in JSON.
+const eventBytes = 512
+
 func newRequest(e *viewing.Event, dueUS int64, measured bool) *request {
 	r := &request{
 		op: opOf[e.Type], entry: audit.NewEntry(e), isEvent: true, session: e.SessionID,
@@ -51,10 +55,10 @@ func newRequest(e *viewing.Event, dueUS int64, measured bool) *request {
 	}
 	if e.Type == viewing.Start {
 		r.path = fmt.Sprintf("/v1/accounts/%d/sessions", e.AccountID)
-		r.body = wire.AppendEventJSON(nil, e)
+		r.body = wire.AppendEventJSON(make([]byte, 0, eventBytes), e)
 		return r
 	}
-	r.body = append(wire.AppendEventJSON([]byte{'['}, e), ']')
+	r.body = append(wire.AppendEventJSON(append(make([]byte, 0, eventBytes), '['), e), ']')
 	return r
 }
 
@@ -95,7 +99,7 @@ func newQuestion(ask question, after *request) *request {
 // leave takes what the lane still has to say of a session, after its first
 // request, off the lane and returns it.
 func (l *lane) leave(session viewing.SessionID) (dropped []*request) {
-	kept := l.queue[:1]
+	kept := l.queue[:1] // in the same memory
 	for _, r := range l.queue[1:] {
 		if r.session == session {
 			dropped = append(dropped, r)
@@ -103,6 +107,7 @@ func (l *lane) leave(session viewing.SessionID) (dropped []*request) {
 			kept = append(kept, r)
 		}
 	}
+	clear(l.queue[len(kept):])
 	l.queue = kept
 	return dropped
 }

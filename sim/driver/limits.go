@@ -11,57 +11,70 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// limitTimeout bounds one try to set a limit.
+const limitTimeout = 10 * time.Second
+
 // SetLimits tells the target how many streams each account may play at once. A
-// target that cannot say yes at once is asked again, a few times.
+// target that cannot say yes at once is asked again, another node each time, a few
+// times. It returns the first failure, or the end of ctx.
 func SetLimits(ctx context.Context, targets []string, limits map[uint64]int, connections int) error {
 	client := &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxIdleConns: connections * len(targets)},
-		Timeout:   10 * time.Second,
+		Timeout:   limitTimeout,
 	}
 	defer client.CloseIdleConnections()
-	group, ctx := errgroup.WithContext(ctx)
+	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(connections)
 	for account, streams := range limits {
-		if ctx.Err() != nil {
+		if asking.Err() != nil {
 			break
 		}
-		group.Go(func() error {
-			var err error
-			for try := range maxTries {
-				url := fmt.Sprintf("%s/v1/accounts/%d", targets[(int(account%uint64(len(targets)))+try)%len(targets)], account)
-				if err = setLimit(ctx, client, url, streams); err == nil {
-					return nil
-				}
-				select {
-				case <-ctx.Done():
-					return err
-				case <-time.After(retryWait):
-				}
-			}
-			return err
-		})
+		group.Go(func() error { return setLimitTrying(asking, client, targets, account, streams) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("set the stream limits: %w", err)
+	}
+	return nil
 }
 
-func setLimit(ctx context.Context, client *http.Client, url string, streams int) error {
+func setLimitTrying(ctx context.Context, client *http.Client, targets []string, account uint64, streams int) error {
+	first := int(account % uint64(len(targets)))
+	for try := 1; ; try++ {
+		url := fmt.Sprintf("%s/v1/accounts/%d", targets[(first+try-1)%len(targets)], account)
+		again, err := setLimit(ctx, client, url, streams)
+		if err == nil || !again || try == maxTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryWait):
+		}
+	}
+}
+
+// setLimit says with its error whether another try may help.
+func setLimit(ctx context.Context, client *http.Client, url string, streams int) (again bool, err error) {
 	body := fmt.Appendf(nil, `{"max_streams":%d}`, streams)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("set a stream limit: %w", err)
+		return false, fmt.Errorf("set a stream limit: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("set a stream limit: %w", err)
+		return true, fmt.Errorf("set a stream limit: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("set a stream limit: %w", err)
+		return true, fmt.Errorf("set a stream limit: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("set a stream limit: PUT %s: %s: %s", url, response.Status, bytes.TrimSpace(answer))
+		return mayBeRepeated(response.StatusCode), fmt.Errorf("set a stream limit: PUT %s: %s: %s", url, response.Status, bytes.TrimSpace(answer))
 	}
-	return nil
+	return false, nil
 }

@@ -1,93 +1,94 @@
 package driver
 
 import (
+	"context"
 	"time"
 
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/sim/audit"
 )
 
-// work sends the first request of one ready lane after another.
-func (d *Driver) work() {
+// work sends the first request of one ready lane after another, until ctx ends.
+func (d *Driver) work(ctx context.Context) {
 	for {
-		d.idle.Add(1)
-		lane, ok := <-d.ready
-		d.idle.Add(-1)
-		if !ok {
+		select {
+		case <-ctx.Done():
 			return
-		}
-		for lane != nil {
-			lane = d.sendFirst(lane)
+		case lane := <-d.ready:
+			for lane != nil {
+				lane = d.sendFirst(ctx, lane)
+			}
 		}
 	}
 }
 
 // sendFirst tries the lane's first request once. It returns the lane if it has
-// more to say at once.
-func (d *Driver) sendFirst(l *lane) *lane {
+// more to say at once. What ctx breaks off stays on its lane, for Run to abandon.
+func (d *Driver) sendFirst(ctx context.Context, l *lane) *lane {
+	if ctx.Err() != nil {
+		return nil
+	}
 	d.mu.Lock()
 	r := l.queue[0]
 	d.mu.Unlock()
-	r.tries++
-	r.sentUS = d.NowUS()
-	if r.tries == 1 {
-		r.entry.FirstSentUS = r.sentUS
-		if r.dueUS == 0 {
-			r.dueUS = r.sentUS
-		}
-		if r.unhindered && r.measured {
-			d.lag.add(r.sentUS - r.dueUS)
-		}
-		if r.isEvent && r.measured {
-			d.counts.sent.Add(1)
-		}
-	}
-	answer := d.client.send(r, l.target)
-	doneUS := d.NowUS()
-	if answer.again && r.tries < maxTries {
-		d.tryAgain(l, r, answer.wait)
+	if d.closing.Load() && r.tries == 0 {
+		d.abandon(l)
 		return nil
 	}
+	d.begin(r)
+	answer := d.client.send(ctx, r, l.target)
+	doneUS := d.NowUS()
 	if answer.again {
-		answer.fate = audit.Unanswered
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.target = (l.target + 1) % len(d.config.Targets)
+		if r.tries < maxTries {
+			d.tryAgain(l, answer.wait)
+			return nil
+		}
 	}
 	return d.end(l, r, answer, doneUS)
 }
 
-// tryAgain puts the lane back on its way after a wait, to another node.
-func (d *Driver) tryAgain(l *lane, r *request, wait time.Duration) {
-	if r.measured {
-		d.counts.retries.Add(1)
+// begin notes that a request is sent now.
+func (d *Driver) begin(r *request) {
+	r.tries++
+	r.sentUS = d.NowUS()
+	if r.tries > 1 {
+		if r.measured {
+			d.counts.retries.Add(1)
+		}
+		return
 	}
+	r.entry.FirstSentUS = r.sentUS
+	if !r.isEvent {
+		r.dueUS = r.sentUS // its worker comes straight from the one before
+		return
+	}
+	if r.measured {
+		d.counts.sent.Add(1)
+		if r.unhindered {
+			d.lag.add(r.sentUS - r.dueUS)
+		}
+	}
+}
+
+// tryAgain puts the lane back on its way after a wait.
+func (d *Driver) tryAgain(l *lane, wait time.Duration) {
+	d.mu.Lock()
+	d.claimed--
+	d.mu.Unlock()
 	time.AfterFunc(min(max(wait, retryWait), retryLimit), func() {
 		d.mu.Lock()
-		l.target++
-		d.mu.Unlock()
-		d.ready <- l
+		defer d.mu.Unlock()
+		d.claim(l)
 	})
 }
 
 // end notes what became of a request, and takes it off the lane.
 func (d *Driver) end(l *lane, r *request, answer answer, doneUS int64) *lane {
-	recorder := d.measure
-	if !r.measured {
-		recorder = d.warm
-	}
-	recorder.Record(r.op, r.dueUS, r.sentUS, doneUS, answer.result())
-	answered := answer.fate != audit.Unanswered
-	if r.isEvent {
-		r.entry.LastSentUS, r.entry.DoneUS, r.entry.Fate = r.sentUS, doneUS, answer.fate
-		if r.entry.Resumed && answer.positionMS != nil {
-			r.entry.PositionMS = *answer.positionMS
-		}
-		d.config.Log.Add(r.entry)
-		if answered && r.measured {
-			d.counts.answered.Add(1)
-		}
-		if answer.fate == audit.Accepted || answer.fate == audit.Known {
-			d.recovery.wrote(r.sentUS, doneUS)
-		}
-	}
+	d.note(r, answer, doneUS)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if answer.fate == audit.Denied {
@@ -99,9 +100,55 @@ func (d *Driver) end(l *lane, r *request, answer answer, doneUS int64) *lane {
 	d.done(1)
 	if len(l.queue) == 0 {
 		l.busy, l.queue = false, nil
+		d.claimed--
 		return nil
 	}
 	return l
+}
+
+// note measures a request that has ended, and logs it if it told an event.
+func (d *Driver) note(r *request, answer answer, doneUS int64) {
+	recorder := d.measure
+	if !r.measured {
+		recorder = d.warm
+	}
+	recorder.Record(r.op, r.dueUS, r.sentUS, doneUS, answer.result())
+	if !r.isEvent {
+		return
+	}
+	r.entry.LastSentUS, r.entry.DoneUS, r.entry.Fate = r.sentUS, doneUS, answer.fate
+	if r.entry.Resumed && answer.positionMS != nil {
+		r.entry.PositionMS = *answer.positionMS
+	}
+	d.config.Log.Add(r.entry)
+	switch {
+	case !r.measured:
+	case answer.fate == audit.Unanswered:
+		d.counts.unanswered.Add(1)
+	default:
+		d.counts.answered.Add(1)
+	}
+	if answer.fate == audit.Accepted || answer.fate == audit.Known {
+		d.recovery.wrote(r.sentUS, doneUS)
+	}
+}
+
+// abandon ends all that a lane has to say: what was sent is unanswered, the rest
+// unsent. Whoever calls it has the lane, which is never busy again.
+func (d *Driver) abandon(l *lane) {
+	d.mu.Lock()
+	queue := l.queue
+	l.queue = nil
+	d.mu.Unlock()
+	for _, r := range queue {
+		switch {
+		case r.tries > 0:
+			d.note(r, answer{fate: audit.Unanswered}, d.NowUS())
+		case r.isEvent && r.measured:
+			d.counts.unsent.Add(1)
+		}
+	}
+	d.done(len(queue))
 }
 
 // forget takes back what a device has nothing to say of any more.
@@ -127,7 +174,7 @@ func (d *Driver) done(n int) {
 
 // answer is what came of one try.
 type answer struct {
-	fate       audit.Fate
+	fate       audit.Fate    // Unanswered while the target could not say
 	again      bool          // the target could not say: repeat it
 	wait       time.Duration // not before
 	positionMS *int64        // where a start begins

@@ -3,8 +3,11 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/playhead-load/playhead/results"
@@ -21,12 +24,18 @@ type Plan struct {
 	RestartAfter time.Duration // from At on; 0: the node stays down
 }
 
-// restartReady bounds how long a restarted node may take to be ready again.
-const restartReady = 30 * time.Second
+// Limits of a fault.
+const (
+	leaderWait   = 15 * time.Second // for a leader that can be killed: an election may be on
+	restartReady = 30 * time.Second // from the restart of a node until it is ready
+	recoveryWait = 15 * time.Second // after the fault, for the first write that succeeds
+	pollInterval = 20 * time.Millisecond
+)
 
-// Watch sees the target recover: the driver does.
+// Watch sees the target recover: the driver does. Recovered is how long after
+// WatchRecovery the first write succeeded that was sent after it.
 type Watch interface {
-	NowUS() int64
+	NowUS() int64 // since the run began
 	WatchRecovery() (sinceUS int64)
 	Recovered() (time.Duration, bool)
 }
@@ -40,15 +49,26 @@ type Injector struct {
 
 // Run carries the plans out one after another, in the order of their At, and
 // returns what was done. It ends early, with what was done until then, when ctx
-// does; a node that is to be started again is started even so.
+// does; a node that is to be started again is started even so. A fault is over
+// when the target has recovered, when the next is due, or when too much time has
+// passed: RecoveredAfterMS is nil then.
 func (i *Injector) Run(ctx context.Context, plans []Plan) ([]results.Fault, error) {
+	plans = slices.SortedStableFunc(slices.Values(plans), func(a, b Plan) int { return cmp.Compare(a.At, b.At) })
 	var done []results.Fault
-	for _, plan := range plans {
+	for n, plan := range plans {
 		if !i.wait(ctx, plan.At) {
 			break
 		}
 		fault, err := i.killLeader(ctx, plan)
+		if fault == nil && ctx.Err() != nil {
+			break
+		}
 		if fault != nil {
+			next := time.Duration(math.MaxInt64)
+			if n+1 < len(plans) {
+				next = plans[n+1].At
+			}
+			i.awaitRecovery(ctx, fault, next)
 			done = append(done, *fault)
 		}
 		if err != nil {
@@ -58,26 +78,62 @@ func (i *Injector) Run(ctx context.Context, plans []Plan) ([]results.Fault, erro
 	return done, nil
 }
 
+// killLeader returns nil for the fault if nothing was killed.
 func (i *Injector) killLeader(ctx context.Context, plan Plan) (*results.Fault, error) {
-	leader, err := i.Cluster.Leader(ctx)
+	if plan.Kind != KillLeader {
+		return nil, fmt.Errorf("fault %q: expected %s", plan.Kind, KillLeader)
+	}
+	leader, err := i.leader(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Kind, err)
 	}
-	sinceUS := i.Watch.WatchRecovery()
+	fault := &results.Fault{AtS: seconds(i.Watch.NowUS()), Kind: plan.Kind, Target: leader.ID}
 	if err := leader.Kill(); err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Kind, err)
 	}
+	// Only now: what the leader still acknowledged before it was gone is no recovery.
+	i.Watch.WatchRecovery()
 	i.Tell("fault: killed the leader %s", leader.ID)
-	fault := &results.Fault{AtS: seconds(sinceUS), Kind: plan.Kind, Target: leader.ID}
 	if plan.RestartAfter > 0 {
 		err = i.restart(ctx, leader, plan.At+plan.RestartAfter, fault)
 	}
-	if recovered, ok := i.Watch.Recovered(); ok {
-		ms := float64(recovered.Microseconds()) / 1000
-		fault.RecoveredAfterMS = &ms
-	}
 	return fault, err
 }
+
+// leader finds who leads, and waits for an election if nobody does.
+func (i *Injector) leader(ctx context.Context) (*target.Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaderWait)
+	defer cancel()
+	for {
+		leader, err := i.Cluster.Leader(ctx)
+		if err == nil {
+			return leader, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// awaitRecovery notes when the target recovered, and waits for it if it has not:
+// until the run is as old as until says, or recoveryWait is over.
+func (i *Injector) awaitRecovery(ctx context.Context, fault *results.Fault, until time.Duration) {
+	until = min(until, i.now()+recoveryWait)
+	for {
+		if recovered, ok := i.Watch.Recovered(); ok {
+			ms := float64(recovered.Microseconds()) / 1000
+			fault.RecoveredAfterMS = &ms
+			return
+		}
+		if i.now() >= until || !i.wait(ctx, i.now()+pollInterval) {
+			return
+		}
+	}
+}
+
+func (i *Injector) now() time.Duration { return time.Duration(i.Watch.NowUS()) * time.Microsecond }
 
 // restart starts the node again when its time has come and waits until it is
 // ready, also when the run is being broken off: the audit needs the cluster whole.
@@ -99,13 +155,13 @@ func (i *Injector) restart(ctx context.Context, node *target.Node, at time.Durat
 
 // wait waits until the run is so old, and says whether ctx let it.
 func (i *Injector) wait(ctx context.Context, at time.Duration) bool {
-	timer := time.NewTimer(at - time.Duration(i.Watch.NowUS())*time.Microsecond)
+	timer := time.NewTimer(at - i.now())
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-		return true
+		return ctx.Err() == nil
 	}
 }
 

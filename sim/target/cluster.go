@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,16 @@ const (
 	pollInterval = 20 * time.Millisecond // between two questions whether it is so
 	askTimeout   = time.Second           // of one question
 	stopTimeout  = 15 * time.Second      // from SIGTERM to SIGKILL
+	maxAnswer    = 1 << 20               // bytes of an answer that are read
+)
+
+// Ports that nodes listen on. They lie below those that systems hand out to
+// outgoing connections (from 32768 on Linux, 49152 elsewhere): while a node is
+// down, the port it needs to come back must not become a client's.
+const (
+	firstPort = 20_000
+	lastPort  = 32_000
+	portTries = 1000
 )
 
 // Options say what cluster to boot.
@@ -135,14 +146,19 @@ func (c *Cluster) Stop() error {
 // freeAddresses finds free ports on loopback. Nothing holds them when it returns,
 // so that the processes can take them.
 func freeAddresses(n int) ([]string, error) {
-	addresses := make([]string, n)
-	for i := range addresses {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+	addresses := make([]string, 0, n)
+	var err error
+	for range portTries {
+		if len(addresses) == n {
+			return addresses, nil
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", address); err != nil {
+			continue
 		}
 		defer func() { _ = listener.Close() }()
-		addresses[i] = listener.Addr().String()
+		addresses = append(addresses, address)
 	}
-	return addresses, nil
+	return nil, fmt.Errorf("find %d free ports from %d to %d: %w", n, firstPort, lastPort, err)
 }

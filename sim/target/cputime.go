@@ -2,9 +2,12 @@ package target
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -12,14 +15,27 @@ import (
 // every architecture that Go supports (proc(5)).
 const clockTicks = 100
 
+// endedTime is the processor time of a node whose process is no more, but has not
+// been counted yet. The caller holds the lock.
+func (n *Node) endedTime() time.Duration {
+	ended := n.ended
+	n.mu.Unlock()
+	<-ended
+	n.mu.Lock()
+	return n.used
+}
+
 // cpuTime is the processor time of the node's processes, the running one included.
 func (n *Node) cpuTime() (time.Duration, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.process == nil || n.process.ProcessState != nil {
+	if n.process == nil {
 		return n.used, nil
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.process.Process.Pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.process.Pid))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return n.endedTime(), nil
+	}
 	if err != nil {
 		return 0, fmt.Errorf("processor time of %s: %w", n.ID, err)
 	}

@@ -26,13 +26,17 @@ type Node struct {
 	log    string // file that its output goes to
 
 	mu      sync.Mutex
-	process *exec.Cmd
-	ended   chan struct{} // closed when the process has ended
+	process *os.Process   // nil when it does not run
+	ended   chan struct{} // closed when the process has ended; nil before the first
 	used    time.Duration // processor time of the processes that ended
 }
 
-// Start starts the process. It does not wait until it is ready.
+// Start starts the process. It does not wait until it is ready. It refuses when
+// the process runs.
 func (n *Node) Start() error {
+	if n.Running() {
+		return fmt.Errorf("start %s: it runs already", n.ID)
+	}
 	output, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.ID, err)
@@ -41,21 +45,22 @@ func (n *Node) Start() error {
 	process := exec.Command(n.binary, n.args...)
 	process.Stdout, process.Stderr = output, output
 	process.Env = append(os.Environ(), n.env...)
-	// A terminal's Ctrl-C goes to the whole group: the nodes must outlive it to
-	// be drained and audited.
-	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	process.SysProcAttr = processAttributes()
 	if err := process.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", n.ID, err)
 	}
 	ended := make(chan struct{})
 	n.mu.Lock()
-	n.process, n.ended = process, ended
+	n.process, n.ended = process.Process, ended
 	n.mu.Unlock()
 	go func() {
 		_ = process.Wait() // how it ended shows in its log
 		n.mu.Lock()
-		n.used += process.ProcessState.UserTime() + process.ProcessState.SystemTime()
-		n.mu.Unlock()
+		defer n.mu.Unlock()
+		if state := process.ProcessState; state != nil {
+			n.used += state.UserTime() + state.SystemTime()
+		}
+		n.process = nil
 		close(ended)
 	}()
 	return nil
@@ -78,7 +83,7 @@ func (n *Node) signal(s syscall.Signal) error {
 	if process == nil {
 		return nil
 	}
-	if err := process.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal %s: %w", n.ID, err)
 	}
 	return nil
@@ -108,15 +113,7 @@ func (n *Node) waitEnd(limit time.Duration) error {
 func (n *Node) Running() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.ended == nil {
-		return false
-	}
-	select {
-	case <-n.ended:
-		return false
-	default:
-		return true
-	}
+	return n.process != nil
 }
 
 // WaitReady waits until the node knows a leader and has applied what is committed.
@@ -124,11 +121,11 @@ func (n *Node) Running() bool {
 func (n *Node) WaitReady(ctx context.Context) error {
 	for {
 		err := n.ask(ctx, "/readyz", nil)
+		if !n.Running() { // first: a stranger on its port may say that it is ready
+			return fmt.Errorf("%s ended before it was ready: %s; its log is %s", n.ID, n.lastWords(), n.log)
+		}
 		if err == nil {
 			return nil
-		}
-		if !n.Running() {
-			return fmt.Errorf("%s ended before it was ready: %s", n.ID, n.lastWords())
 		}
 		select {
 		case <-ctx.Done():
@@ -165,7 +162,7 @@ func (n *Node) ask(ctx context.Context, path string, answer any) error {
 		return fmt.Errorf("ask %s: %w", n.ID, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", n.ID, err)
 	}
@@ -187,6 +184,6 @@ func (n *Node) lastWords() string {
 	if err != nil {
 		return err.Error()
 	}
-	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return string(lines[len(lines)-1])
+	text = bytes.TrimSpace(text)
+	return string(text[bytes.LastIndexByte(text, '\n')+1:])
 }

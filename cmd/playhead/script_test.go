@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScript plays the command line as a user would: the real binary, real
+// servers, real files. `playhead-sabotage` is the same program with a server that
+// breaks the promise named in PLAYHEAD_SABOTAGE.
+func TestScript(t *testing.T) {
+	bin := t.TempDir()
+	build(t, filepath.Join(bin, "playhead"))
+	build(t, filepath.Join(bin, "playhead-sabotage"), "-tags", "sabotage")
+	scenarios, err := filepath.Abs("../../scenarios")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("SCENARIOS", scenarios)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+func build(t *testing.T, to string, flags ...string) {
+	t.Helper()
+	args := append(append([]string{"build"}, flags...), "-o", to, ".")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v\n%s", args, err, out)
+	}
+}
+
+// exits CODE COMMAND… runs the command and wants it to exit with the code. Its
+// output goes to the files stdout.txt and stderr.txt of the script's directory.
+func exits(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	command := exec.Command(lookPath(ts, args[1]), args[2:]...)
+	command.Dir = ts.Getenv("WORK")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "PLAYHEAD_SABOTAGE", "PLAYHEAD_HTTP", "PLAYHEAD_LEASE"} {
+		if value := ts.Getenv(name); value != "" {
+			command.Env = append(command.Env, name+"="+value)
+		}
+	}
+	stdout, stderr := create(ts, "stdout.txt"), create(ts, "stderr.txt")
+	command.Stdout, command.Stderr = stdout, stderr
+	err := command.Run()
+	ts.Check(stdout.Close())
+	ts.Check(stderr.Close())
+	if got := command.ProcessState.ExitCode(); fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s (%v)\nstdout:\n%s\nstderr:\n%s", got, args[0], err, ts.ReadFile("stdout.txt"), ts.ReadFile("stderr.txt"))
+	}
+}
+
+func lookPath(ts *testscript.TestScript, name string) string {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return path
+		}
+	}
+	ts.Fatalf("%s is not in PATH", name)
+	return ""
+}
+
+func create(ts *testscript.TestScript, name string) *os.File {
+	file, err := os.Create(ts.MkAbs(name))
+	ts.Check(err)
+	return file
+}

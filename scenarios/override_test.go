@@ -1,0 +1,52 @@
+package scenarios
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOverride(t *testing.T) {
+	scenario, err := Load("prime-time.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, scale, duration, timeScale := uint64(9), 0.5, 12*time.Second, 10.0
+	changed, err := scenario.Override(Overrides{Seed: &seed, Scale: &scale, Duration: &duration, TimeScale: &timeScale, NoFaults: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed.Seed != seed || changed.Population.Scale != scale || changed.Duration != duration ||
+		changed.TimeScale != timeScale || len(changed.Faults) != 0 || changed.WarmUp != 2*time.Second {
+		t.Errorf("got %+v", changed)
+	}
+	for _, threshold := range changed.Thresholds {
+		if strings.HasPrefix(threshold.Metric, "faults.") {
+			t.Errorf("without faults there is nothing to judge %s by", threshold.Metric)
+		}
+	}
+	if len(scenario.Faults) == 0 || len(scenario.Thresholds) == len(changed.Thresholds) {
+		t.Error("the scenario itself was changed")
+	}
+}
+
+func TestOverrideRefuses(t *testing.T) {
+	scenario, err := Load("prime-time.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, instant, fast, high := 31*time.Second, time.Millisecond, 1e9, uint64(1)<<60
+	for name, c := range map[string]struct {
+		overrides Overrides
+		want      string
+	}{
+		"a run that ends before its fault is over": {Overrides{Duration: &short}, "--no-faults"},
+		"no time at all":                     {Overrides{Duration: &instant}, "--duration: expected 1s to 24h"},
+		"too fast":                           {Overrides{TimeScale: &fast}, "--time-scale: expected"},
+		"a seed that JavaScript cannot hold": {Overrides{Seed: &high}, "--seed: expected"},
+	} {
+		if _, err := scenario.Override(c.overrides); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,321 @@
+package audit
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// truth is a target with the rules of admission and nothing else, one request after
+// another. Times are microseconds; it sees them in milliseconds, as a server does.
+type truth struct {
+	limit    int
+	sessions map[viewing.SessionID]*played
+}
+
+type played struct {
+	device   uint64
+	newest   uint32
+	stopped  bool
+	heard    map[uint32]bool
+	admitted bool
+	holds    bool
+	seenMS   int64
+}
+
+// hear takes one try of an event and answers it.
+func (x *truth) hear(nowUS int64, e *Entry) Fate {
+	nowMS := nowUS / 1000
+	s := x.sessions[e.Session]
+	if s != nil && (e.Seq < s.newest || e.Seq == s.newest && s.stopped) && (e.Type != start || s.stopped) {
+		return s.note(e)
+	}
+	if e.Type == stop {
+		if s == nil {
+			s = x.open(e)
+		}
+		s.holds = false
+		return s.note(e)
+	}
+	others, same := 0, (*played)(nil)
+	for _, o := range x.sessions {
+		switch {
+		case !o.holds || nowMS >= o.seenMS+testLease.Milliseconds():
+			o.holds = false
+		case o.device != e.Device:
+			others++
+		default:
+			same = o
+		}
+	}
+	renews := s != nil && s.holds
+	if !renews && (others >= x.limit || same != nil && s != nil) {
+		if e.Type != start {
+			if s == nil {
+				s = x.open(e)
+			}
+			s.note(e)
+		}
+		return Denied
+	}
+	if s == nil {
+		s = x.open(e)
+	}
+	if same != nil && same != s {
+		same.holds = false
+	}
+	fate := s.note(e)
+	if !renews || fate == Accepted {
+		s.seenMS = nowMS
+	}
+	if e.Type == start {
+		fate = Accepted
+		if s.admitted {
+			fate = Known
+		}
+	}
+	s.holds, s.admitted = true, true
+	return fate
+}
+
+func (x *truth) open(e *Entry) *played {
+	s := &played{device: e.Device, heard: map[uint32]bool{}}
+	x.sessions[e.Session] = s
+	return s
+}
+
+func (s *played) note(e *Entry) Fate {
+	if s.heard[e.Seq] {
+		return Known
+	}
+	s.heard[e.Seq] = true
+	if e.Seq >= s.newest {
+		s.newest, s.stopped = e.Seq, e.Type == stop
+	}
+	return Accepted
+}
+
+// world plays devices against the truth over a bad network, in the order of time.
+type world struct {
+	random *rand.Rand
+	truth  truth
+	log    []Entry
+	queue  []task // by time
+	names  uint16
+
+	lossy   float64 // share of requests, and of answers, that are lost
+	devices int
+	endUS   int64
+}
+
+type task struct {
+	atUS int64
+	do   func(nowUS int64)
+}
+
+func (w *world) at(us int64, do func(nowUS int64)) {
+	i, _ := slices.BinarySearchFunc(w.queue, us+1, func(t task, us int64) int { return int(t.atUS - us) })
+	w.queue = slices.Insert(w.queue, i, task{us, do})
+}
+
+func (w *world) between(low, high int64) int64 { return low + w.random.Int64N(high-low) }
+
+func (w *world) run() *Log {
+	for device := range uint64(w.devices) {
+		w.at(w.between(0, 3e6), func(now int64) { w.begin(now, device+1) })
+	}
+	for len(w.queue) > 0 {
+		next := w.queue[0]
+		w.queue = w.queue[1:]
+		next.do(next.atUS)
+	}
+	return logOf(w.truth.limit, w.log...)
+}
+
+// begin plays one session of a device, and then the next.
+func (w *world) begin(now int64, device uint64) {
+	if now > w.endUS {
+		return
+	}
+	w.names++
+	e := Entry{
+		Session: viewing.SessionID{byte(w.names >> 8), byte(w.names), 1}, Account: testAccount, Device: device, Title: 7,
+		Profile: uint8(device), Type: start,
+	}
+	w.say(now, e, func(now int64, e Entry) { w.goOn(now, e) })
+}
+
+// goOn does what comes after an event of a session.
+func (w *world) goOn(now int64, e Entry) {
+	next := now + w.between(1, 2e6)
+	switch chance := w.random.Float64(); {
+	case e.Fate == Denied, e.Type == stop, chance < 0.1: // the last: it falls silent
+		w.at(next, func(now int64) { w.begin(now, e.Device) })
+		return
+	case chance < 0.3:
+		e.Type = stop
+	default:
+		e.Type = keepalive
+		if w.random.Float64() < 0.15 {
+			next += testLease.Microseconds() - 2e6 + w.between(0, 4e6) // its lease may end
+		}
+	}
+	e.Seq++
+	w.at(next, func(now int64) { w.say(now, e, w.goOn) })
+}
+
+// say makes up to three tries of an event, a second to wait for each.
+func (w *world) say(now int64, e Entry, done func(now int64, e Entry)) {
+	e.FirstSentUS = now
+	w.try(now, e, 1, done)
+}
+
+func (w *world) try(now int64, e Entry, tries int, done func(now int64, e Entry)) {
+	const timeoutUS, waitUS = 1e6, 1e6
+	e.LastSentUS = now
+	ended := false
+	end := func(now int64, fate Fate) {
+		if ended {
+			return
+		}
+		ended = true
+		if fate == Unanswered && tries < 3 {
+			w.at(now+waitUS, func(now int64) { w.try(now, e, tries+1, done) })
+			return
+		}
+		e.Fate, e.DoneUS = fate, now
+		w.log = append(w.log, e)
+		done(now, e)
+	}
+	w.at(now+timeoutUS, func(now int64) { end(now, Unanswered) })
+	if w.random.Float64() < w.lossy {
+		return
+	}
+	delay := w.between(10, 50_000)
+	if w.random.Float64() < w.lossy {
+		delay = w.between(10, timeoutUS+testLate.Microseconds()) // perhaps after the device gave it up
+	}
+	w.at(now+delay, func(now int64) {
+		fate := w.truth.hear(now, &e)
+		if w.random.Float64() >= w.lossy {
+			w.at(now+w.between(10, 50_000), func(now int64) { end(now, fate) })
+		}
+	})
+}
+
+func drawWorld(t *rapid.T, lossy float64) *world {
+	w := &world{
+		random:  rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)),
+		devices: rapid.IntRange(1, 5).Draw(t, "devices"),
+		lossy:   lossy,
+		endUS:   int64(rapid.IntRange(5, 90).Draw(t, "seconds")) * 1e6,
+	}
+	w.truth = truth{limit: rapid.IntRange(1, 3).Draw(t, "limit"), sessions: map[viewing.SessionID]*played{}}
+	return w
+}
+
+// TestNoFalseAlarm: whatever the devices do and the network loses, right answers
+// are found right.
+func TestNoFalseAlarm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t, rapid.SampledFrom([]float64{0, 0.02, 0.2, 0.5}).Draw(t, "lossy"))
+		report := judge(w.run(), testOptions())
+		expect(t, report)
+	})
+}
+
+// TestOneTooMany: a denial by streams that all were surely held, turned into an
+// admission, is found.
+func TestOneTooMany(t *testing.T) {
+	planted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t, 0)
+		w.run()
+		for i := range w.log {
+			if e := &w.log[i]; e.Fate == Denied && e.Type == start && w.holders(e) == w.truth.limit {
+				e.Fate = Accepted
+				planted++
+				expect(t, judge(logOf(w.truth.limit, w.log...), testOptions()), KindOverAdmission, KindLinearizable)
+				return
+			}
+		}
+	})
+	if planted == 0 {
+		t.Error("no log had a denial to turn around")
+	}
+}
+
+// holders counts the other devices whose last word was accepted, was not a stop, and
+// is well within its lease, when e is sent and until it is answered.
+func (w *world) holders(e *Entry) (n int) {
+	last := map[uint64]*Entry{}
+	for i := range w.log {
+		o := &w.log[i]
+		if o.FirstSentUS <= e.DoneUS && (last[o.Device] == nil || last[o.Device].FirstSentUS < o.FirstSentUS) {
+			last[o.Device] = o
+		}
+	}
+	for device, o := range last {
+		held := o.Fate == Accepted && o.Type != stop && o.DoneUS < e.FirstSentUS
+		if device != e.Device && held && e.DoneUS < o.FirstSentUS+testLease.Microseconds()*9/10 {
+			n++
+		}
+	}
+	return n
+}
+
+// TestOneTooFew: an admission below the limit, whatever came before, turned into a
+// denial, is found.
+func TestOneTooFew(t *testing.T) {
+	planted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t, rapid.SampledFrom([]float64{0, 0.2}).Draw(t, "lossy"))
+		w.run()
+		slices.SortFunc(w.log, func(a, b Entry) int { return int(a.DoneUS - b.DoneUS) })
+		for i := len(w.log) - 1; i >= 0; i-- {
+			e := &w.log[i]
+			if e.Fate != Accepted || e.Type != start || e.LastSentUS != e.FirstSentUS {
+				continue
+			}
+			before := slices.DeleteFunc(slices.Clone(w.log), func(o Entry) bool {
+				return o.FirstSentUS > e.DoneUS || o.Session == e.Session
+			})
+			others := map[uint64]bool{}
+			for _, o := range before {
+				if o.Device != e.Device {
+					others[o.Device] = true
+				}
+			}
+			if len(others) >= w.truth.limit {
+				continue
+			}
+			planted++
+			denied := *e
+			denied.Fate = Denied
+			report := judge(logOf(w.truth.limit, append(before, denied)...), testOptions())
+			if w.lossy > 0 && report.Linearizability.Unknown == 1 {
+				report.Violations[KindLinearizable] = 1 // too much is open to try all orders
+			}
+			expect(t, report, KindFalseDenial, KindLinearizable)
+			return
+		}
+	})
+	if planted == 0 {
+		t.Error("no log had an admission to turn around")
+	}
+}
+
+// BenchmarkJudge judges one account alone, busy for hours.
+func BenchmarkJudge(b *testing.B) {
+	w := &world{random: rand.New(rand.NewPCG(1, 0)), devices: 5, lossy: 0.01, endUS: 8000e6}
+	w.truth = truth{limit: 2, sessions: map[viewing.SessionID]*played{}}
+	log := w.run()
+	for b.Loop() {
+		judge(log, testOptions())
+	}
+	b.ReportMetric(float64(len(w.log)), "events")
+}

@@ -1,0 +1,243 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/playhead-load/playhead/sim/audit"
+	"github.com/playhead-load/playhead/viewing"
+)
+
+func requestOf(kind viewing.EventType) *request {
+	e := viewing.Event{SessionID: sessionID(1), Type: kind, AccountID: 42, ProfileID: 1, DeviceID: 9, DeviceType: "tv", TitleID: 80}
+	return newRequest(&e, 0, true)
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	start, event := requestOf(viewing.Start), requestOf(viewing.Keepalive)
+	question := newQuestion(whereWasI, start)
+	again := answer{again: true}
+	wrong := answer{fate: audit.Rejected, failed: true}
+	nonsense := answer{failed: true}
+	for _, c := range []struct {
+		name    string
+		request *request
+		status  int
+		body    string
+		want    answer
+	}{
+		{"start admitted", start, 201, `{"position_ms":0}`, answer{fate: audit.Accepted}},
+		{"start admitted before", start, 200, `{"position_ms":0}`, answer{fate: audit.Known}},
+		{"start denied", start, 409, `{"type":"too-many-streams"}`, answer{fate: audit.Denied}},
+		{"start denied by a full URI", start, 409, `{"type":"https://example.org/too-many-streams"}`, answer{fate: audit.Denied}},
+		{"start in another conflict", start, 409, `{"type":"about:blank"}`, wrong},
+		{"start in a conflict of no kind", start, 409, `conflict`, wrong},
+		{"start wrong", start, 400, `{}`, wrong},
+		{"start without a position", start, 201, `{}`, nonsense},
+		{"start answered with nonsense", start, 201, `<html>`, nonsense},
+		{"start with another success", start, 202, `{"position_ms":0}`, nonsense},
+		{"event accepted", event, 200, `{"outcomes":[{"status":"accepted"}]}`, answer{fate: audit.Accepted}},
+		{"event known", event, 200, `{"outcomes":[{"status":"duplicate"}]}`, answer{fate: audit.Known}},
+		{"event denied", event, 200, `{"outcomes":[{"status":"denied","reason":"full"}]}`, answer{fate: audit.Denied}},
+		{"event rejected", event, 200, `{"outcomes":[{"status":"rejected"}]}`, wrong},
+		{"event of no known outcome", event, 200, `{"outcomes":[{"status":"maybe"}]}`, nonsense},
+		{"event without an outcome", event, 200, `{"outcomes":[]}`, nonsense},
+		{"event with two outcomes", event, 200, `{"outcomes":[{"status":"accepted"},{"status":"accepted"}]}`, nonsense},
+		{"event answered with nonsense", event, 200, `ok`, nonsense},
+		{"event with another success", event, 202, `{"outcomes":[{"status":"accepted"}]}`, nonsense},
+		{"event sent elsewhere", event, 302, ``, nonsense},
+		{"event in a conflict", event, 409, `{"type":"too-many-streams"}`, wrong},
+		{"event too large", event, 413, ``, wrong},
+		{"event too slow", event, 408, ``, again},
+		{"event too many", event, 429, ``, again},
+		{"event on a broken server", event, 500, ``, again},
+		{"event behind a broken proxy", event, 502, ``, again},
+		{"event without a quorum", event, 503, ``, again},
+		{"question", question, 200, `{}`, answer{fate: audit.Accepted}},
+		{"question of nothing known", question, 404, `{}`, answer{fate: audit.Accepted}},
+		{"question wrong", question, 400, `{}`, answer{fate: audit.Accepted, failed: true}},
+		{"question without a leader", question, 503, ``, again},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/elsewhere" {
+					t.Error("the redirect was followed")
+				}
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.body)
+			}))
+			defer server.Close()
+			client := newClient([]string{server.URL}, 1, 10*time.Second)
+			defer client.close()
+			got := client.send(t.Context(), c.request, 0)
+			got.positionMS = nil
+			if got != c.want {
+				t.Errorf("%d %s is %+v, want %+v", c.status, c.body, got, c.want)
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"": 0, "0": 0, "3": 3 * time.Second, "-1": 0, "soon": 0, "1.5": 0,
+		"3600": retryLimit, "99999999999999999999999999": retryLimit, "9223372036854775807": retryLimit,
+		time.Unix(1, 0).UTC().Format(http.TimeFormat): -1,
+	} {
+		got := retryAfter(http.Header{"Retry-After": {text}})
+		if want < 0 && got >= 0 || want >= 0 && got != want {
+			t.Errorf("Retry-After: %q is %v, want %v", text, got, want)
+		}
+	}
+	date := time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)
+	if got := retryAfter(http.Header{"Retry-After": {date}}); got < 30*time.Second || got > time.Minute {
+		t.Errorf("Retry-After: %q is %v, want about a minute", date, got)
+	}
+}
+
+// What is not an HTTP answer leaves open whether the event is there.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(w http.ResponseWriter, done <-chan struct{}){
+		"reset":     func(w http.ResponseWriter, _ <-chan struct{}) { reset(w) },
+		"no answer": func(_ http.ResponseWriter, done <-chan struct{}) { <-done },
+		"cut off": func(w http.ResponseWriter, _ <-chan struct{}) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, `{"outcomes":[{"status":"accepted"}]}`)
+		},
+		"stuck in the middle": func(w http.ResponseWriter, done <-chan struct{}) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, `{"outc`)
+			_ = http.NewResponseController(w).Flush()
+			<-done
+		},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				way(w, r.Context().Done())
+			}))
+			defer server.Close()
+			client := newClient([]string{server.URL}, 1, 200*time.Millisecond)
+			defer client.close()
+			if got := client.send(t.Context(), requestOf(viewing.Keepalive), 0); got != (answer{again: true}) {
+				t.Errorf("%+v, want another try", got)
+			}
+		})
+	}
+	t.Run("nobody there", func(t *testing.T) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = listener.Close()
+		client := newClient([]string{"http://" + listener.Addr().String()}, 1, time.Second)
+		if got := client.send(t.Context(), requestOf(viewing.Keepalive), 0); got != (answer{again: true}) {
+			t.Errorf("%+v, want another try", got)
+		}
+	})
+}
+
+func TestAConnectionIsKeptWhateverTheAnswer(t *testing.T) {
+	t.Parallel()
+	var connections, n atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		statuses := []int{200, 400, 409, 503, 429, 500, 404}
+		w.WriteHeader(statuses[n.Add(1)%int64(len(statuses))])
+		_, _ = io.WriteString(w, strings.Repeat("x", 50_000))
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := newClient([]string{server.URL}, 2, 10*time.Second)
+	defer client.close()
+	for range 50 {
+		client.send(t.Context(), requestOf(viewing.Keepalive), 0)
+	}
+	if got := connections.Load(); got != 1 {
+		t.Errorf("%d connections for 50 requests one after another, want 1", got)
+	}
+}
+
+func TestSetLimits(t *testing.T) {
+	t.Parallel()
+	const path = "/v1/accounts/6"
+	t.Run("asks another node again", func(t *testing.T) {
+		t.Parallel()
+		var bodies [2]atomic.Value
+		var urls []string
+		for node := range bodies {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				bodies[node].Store(fmt.Sprintf("%s %s %s", r.Method, r.URL.Path, body))
+				if node == 0 {
+					unavailable(w)
+				}
+			}))
+			defer server.Close()
+			urls = append(urls, server.URL)
+		}
+		if err := SetLimits(t.Context(), urls, map[uint64]int{6: 4}, 2); err != nil {
+			t.Error(err)
+		}
+		for node := range bodies {
+			if got, want := bodies[node].Load(), "PUT "+path+` {"max_streams":4}`; got != want {
+				t.Errorf("node %d heard %v, want %s", node, got, want)
+			}
+		}
+	})
+	t.Run("says at once what the target refuses", func(t *testing.T) {
+		t.Parallel()
+		var asked atomic.Int64
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			http.Error(w, "max_streams: expected 1 to 1000", http.StatusBadRequest)
+		}))
+		defer server.Close()
+		err := SetLimits(t.Context(), []string{server.URL}, map[uint64]int{6: 0}, 2)
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "expected 1 to 1000") {
+			t.Errorf("%v: want an error that names the account and what was wrong", err)
+		}
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times, want once", asked.Load())
+		}
+	})
+	t.Run("gives up", func(t *testing.T) {
+		t.Parallel()
+		var asked atomic.Int64
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			unavailable(w)
+		}))
+		defer server.Close()
+		if err := SetLimits(t.Context(), []string{server.URL}, map[uint64]int{6: 4}, 2); err == nil || asked.Load() != maxTries {
+			t.Errorf("asked %d times, error %v: want an error after %d", asked.Load(), err, maxTries)
+		}
+	})
+	t.Run("is broken off", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := SetLimits(ctx, []string{"http://127.0.0.1:1"}, map[uint64]int{6: 4}, 2); err == nil {
+			t.Error("no error although no limit was set")
+		}
+	})
+}

@@ -1,0 +1,103 @@
+package target
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// binary is the playhead program of this tree, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	code, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "playhead-target-test-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "playhead")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/playhead")
+	if output, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("build playhead: %w\n%s", err, output)
+	}
+	return m.Run(), nil
+}
+
+// options are those of a cluster whose files end with the test.
+func options(t *testing.T, nodes int) Options {
+	t.Helper()
+	return Options{
+		Binary: binary, DataDir: t.TempDir(), LogDir: t.TempDir(), Nodes: nodes,
+		Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2,
+	}
+}
+
+// boot starts a cluster that ends with the test, in which no node may panic. It
+// shows the logs if the test failed.
+func boot(t *testing.T, nodes int) *Cluster {
+	t.Helper()
+	cluster, err := Start(t.Context(), options(t, nodes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+		for _, node := range cluster.nodes {
+			text, err := os.ReadFile(node.log)
+			if err != nil || bytes.Contains(text, []byte("\npanic: ")) || bytes.Contains(text, []byte("\nfatal error: ")) {
+				t.Errorf("%s broke down: %v", node.ID, err)
+			}
+			if !t.Failed() {
+				continue
+			}
+			t.Logf("log of %s:\n%s", node.ID, text)
+		}
+	})
+	return cluster
+}
+
+// eventually waits until ok says so.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// leaderOf waits until a node says that it leads.
+func leaderOf(t *testing.T, cluster *Cluster) (leader *Node) {
+	t.Helper()
+	eventually(t, "a node leads", func() bool {
+		var err error
+		leader, err = cluster.Leader(t.Context())
+		return err == nil
+	})
+	return leader
+}
+
+func mustBeReady(t *testing.T, node *Node) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
+	defer cancel()
+	if err := node.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
