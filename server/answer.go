@@ -31,7 +31,7 @@ type streamDTO struct {
 	PositionMS int64             `json:"position_ms"`
 	StartedAt  timestamp         `json:"started_at"`
 	LastSeenAt timestamp         `json:"last_seen_at"`
-	ExpiresAt  timestamp         `json:"expires_at"`
+	ExpiresAt  timestamp         `json:"expires_at,omitzero"` // absent in a denial
 }
 
 func streamsOf(active []viewing.ActiveStream) []streamDTO {

@@ -75,14 +75,16 @@ func (s *Server) postLeadership(c echo.Context) error {
 	to := struct {
 		NodeID string `json:"node_id"`
 	}{}
-	var body []byte
-	if c.Request().ContentLength != 0 {
-		var err error
-		if body, err = readStrict(c, &to); err != nil {
+	scratch := scratch{}
+	if err := scratch.readBody(c.Request()); err != nil {
+		return err
+	}
+	if len(scratch.body) > 0 {
+		if err := decodeStrict(scratch.body, &to); err != nil {
 			return err
 		}
 	}
-	return s.reconfigure(c, body, func(ctx context.Context) error { return s.node.TransferLeadership(ctx, to.NodeID) })
+	return s.reconfigure(c, scratch.body, func(ctx context.Context) error { return s.node.TransferLeadership(ctx, to.NodeID) })
 }
 
 // reconfigure lets the leader change the cluster, and answers with how it looks then.
@@ -119,7 +121,10 @@ func (s *Server) getReady(c echo.Context) error {
 		return raft.ErrNoLeader
 	}
 	if s.closing.Load() {
-		return newProblem(http.StatusServiceUnavailable, "the node is shutting down")
+		return newProblemLater("the node is shutting down")
+	}
+	if status.CommitIndex == 0 { // just started: it knows who leads, and not yet how far the log is
+		return newProblemLater("the leader has not told yet what is committed")
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 	defer cancel()

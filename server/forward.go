@@ -79,7 +79,13 @@ func (s *Server) forward(c echo.Context, body []byte) error {
 	return passBack(c, answer)
 }
 
+// passBack sends the leader's answer once it is whole: half of one would look like
+// a good answer to the client.
 func passBack(c echo.Context, answer *http.Response) error {
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return fmt.Errorf("%w: the leader fell silent in its answer: %w", raft.ErrOutcomeUnknown, err)
+	}
 	header := c.Response().Header()
 	for _, name := range headersBack {
 		if v := answer.Header.Get(name); v != "" {
@@ -87,7 +93,7 @@ func passBack(c echo.Context, answer *http.Response) error {
 		}
 	}
 	c.Response().WriteHeader(answer.StatusCode)
-	if _, err := io.Copy(c.Response(), answer.Body); err != nil {
+	if _, err := c.Response().Write(body); err != nil {
 		return fmt.Errorf("pass the leader's answer on: %w", err)
 	}
 	return nil

@@ -20,7 +20,7 @@ type problem struct {
 	Detail     string      `json:"detail,omitempty"`
 	Field      string      `json:"field,omitempty"` // what was wrong, if one field was
 	MaxStreams int         `json:"max_streams,omitempty"`
-	Active     []streamDTO `json:"active,omitempty"`
+	Active     []streamDTO `json:"active,omitzero"` // not nil in a denial, though it may be empty
 
 	retryAfterS int
 }
@@ -35,6 +35,13 @@ const retryAfterS = 1
 
 func newProblem(status int, detail string) *problem {
 	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+// newProblemLater says that this node cannot answer now: 503 with Retry-After.
+func newProblemLater(detail string) *problem {
+	p := newProblem(http.StatusServiceUnavailable, detail)
+	p.retryAfterS = retryAfterS
+	return p
 }
 
 func badField(field, expected string) *problem {
@@ -76,11 +83,17 @@ func problemOfLog(err error) *problem {
 		status, detail = http.StatusServiceUnavailable, "leadership changed while the write was on its way: repeat it, repetition is harmless"
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrNoLeader), errors.Is(err, raft.ErrClosed):
 		status, detail = http.StatusServiceUnavailable, "no leader with a quorum is known: try again"
+	case errors.Is(err, raft.ErrUnknownMember):
+		status = http.StatusNotFound
+	case errors.Is(err, raft.ErrMemberRefused), errors.Is(err, raft.ErrNothingToSnapshot):
+		status = http.StatusConflict
+	case errors.Is(err, raft.ErrCommandTooLarge):
+		status = http.StatusRequestEntityTooLarge
 	case isTimeout(err):
 		status, detail = http.StatusServiceUnavailable, "the cluster did not answer in time: repeat the request, repetition is harmless"
 	}
 	p := newProblem(status, detail)
-	if status != http.StatusInternalServerError {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		p.retryAfterS = retryAfterS
 	}
 	return p

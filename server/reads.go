@@ -79,6 +79,9 @@ func (s *Server) getActive(c echo.Context) error {
 	}
 	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
 		maxStreams, active := state.Active(now, accountID)
+		if maxStreams == 0 { // no command has brought its rules yet
+			maxStreams = s.rules.DefaultStreams
+		}
 		return activeDTO{maxStreams, streamsOf(active)}, nil
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"sync"
@@ -61,6 +62,17 @@ func (s *scratch) readBody(r *http.Request) error {
 		case err != nil:
 			return newProblem(http.StatusBadRequest, "body: expected it whole: "+err.Error())
 		}
+	}
+}
+
+// wholeQuery refuses a query of which net/http would pass over a part: it might be
+// the one that asks for consistency.
+func wholeQuery(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil {
+			return newProblem(http.StatusBadRequest, "query: "+err.Error())
+		}
+		return next(c)
 	}
 }
 

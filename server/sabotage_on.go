@@ -11,7 +11,8 @@ import (
 
 // A server built with the tag `sabotage` breaks the promise that the environment
 // variable names: drop-acknowledged acknowledges one event in 1,000 and forgets
-// it, ignore-limit admits every stream. It exists to be caught.
+// it, ignore-limit admits every stream, lower-limit admits one stream an account
+// whatever its plan. It exists to be caught.
 var sabotage = os.Getenv("PLAYHEAD_SABOTAGE")
 
 // sabotageDrops picks by identity, so that every node forgets the same events.
@@ -21,8 +22,11 @@ func sabotageDrops(e *viewing.Event) bool {
 }
 
 func sabotageLimit(streams int) int {
-	if sabotage == "ignore-limit" {
+	switch sabotage {
+	case "ignore-limit":
 		return viewing.MaxStreams
+	case "lower-limit":
+		return 1
 	}
 	return streams
 }

@@ -130,6 +130,9 @@ func tooManyStreams(a viewing.Admission) *problem {
 	p := newProblem(http.StatusConflict, a.Reason)
 	p.Type, p.Title = typeTooManyStreams, "Too many streams"
 	p.MaxStreams, p.Active = a.MaxStreams, streamsOf(a.Active)
+	for i := range p.Active {
+		p.Active[i].ExpiresAt = 0
+	}
 	return p
 }
 
@@ -204,15 +207,19 @@ func readStrict(c echo.Context, to any) (body []byte, err error) {
 	if err := scratch.readBody(c.Request()); err != nil {
 		return nil, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(scratch.body))
+	return scratch.body, decodeStrict(scratch.body, to)
+}
+
+func decodeStrict(body []byte, to any) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(to); err != nil {
-		return nil, badBody(err)
+		return badBody(err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, badField("body", "one JSON object and nothing after it")
+		return badField("body", "one JSON object and nothing after it")
 	}
-	return scratch.body, nil
+	return nil
 }
 
 // badBody tells what is wrong with a body, by its field if one is to blame.
@@ -222,6 +229,8 @@ func badBody(err error) error {
 	switch {
 	case errors.As(err, &field):
 		return field
+	case errors.As(err, &wrongType) && wrongType.Field == "":
+		return badField("body", "a JSON object")
 	case errors.As(err, &wrongType):
 		return badField(wrongType.Field, "a value of type "+wrongType.Type.String())
 	}

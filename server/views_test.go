@@ -1,0 +1,217 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// toldViews has applied the golden commands.
+func toldViews(t testing.TB) *views {
+	v := newViews()
+	for i, c := range readGolden(t) {
+		if err, failed := v.Apply(uint64(1+i), goldenStamp+int64(i), c.bytes).(error); failed {
+			t.Fatalf("apply %s: %v", c.name, err)
+		}
+	}
+	return v
+}
+
+// fingerprint is all there is to compare.
+type fingerprint struct {
+	digest [32]byte
+	index  uint64
+	stamp  viewing.Millis
+}
+
+func (v *views) fingerprint() fingerprint { return fingerprint{v.state.Digest(), v.index, v.stamp} }
+
+func encoded(t testing.TB, v *views) []byte {
+	t.Helper()
+	s, err := v.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if n, err := s.WriteTo(&b); err != nil || n != int64(b.Len()) {
+		t.Fatalf("written %d of %d: %v", n, b.Len(), err)
+	}
+	return b.Bytes()
+}
+
+// TestApplyRefuses: what cannot be read is an error, never a panic, and changes nothing.
+func TestApplyRefuses(t *testing.T) {
+	commands := map[string][]byte{}
+	for _, c := range readGolden(t) {
+		commands[c.name] = c.bytes
+	}
+	damage := func(name string, at int, to byte) []byte {
+		b := bytes.Clone(commands[name])
+		b[at] = to
+		return b
+	}
+	head := appendCommand(nil, commandEvents, goldenRules)
+	for name, b := range map[string][]byte{
+		"nothing":           nil,
+		"version alone":     {commandVersion},
+		"kind alone":        {commandVersion, byte(commandEvents)},
+		"newer version":     damage("events", 0, commandVersion+1),
+		"version 0":         damage("events", 0, 0),
+		"newer kind":        damage("events", 1, 200),
+		"kind 0":            damage("events", 1, 0),
+		"no count":          head,
+		"a count too large": binary.AppendUvarint(bytes.Clone(head), 10_001),
+		"a huge count":      binary.AppendUvarint(bytes.Clone(head), 1<<63),
+		"endless uvarint":   append(bytes.Clone(head), bytes.Repeat([]byte{0xff}, 11)...),
+		"no event":          binary.AppendUvarint(bytes.Clone(head), 1),
+		"start of nothing":  appendCommand(nil, commandStart, goldenRules),
+		"account alone":     binary.AppendUvarint(appendCommand(nil, commandAccount, goldenRules), 42),
+		"hide of nothing":   appendCommand(nil, commandHide, goldenRules),
+	} {
+		v := toldViews(t)
+		before := v.state.Digest()
+		err, failed := v.Apply(100, goldenStamp+100, b).(error)
+		if !failed || err == nil {
+			t.Errorf("%s: applied", name)
+		}
+		if strings.HasPrefix(name, "newer") && (err == nil || !strings.Contains(err.Error(), "newer server")) {
+			t.Errorf("%s: %v", name, err)
+		}
+		// The rules alone may be those of the command.
+		v.state.SetRules(toldViews(t).state.Rules())
+		if v.state.Digest() != before {
+			t.Errorf("%s: changed the state", name)
+		}
+	}
+}
+
+// TestApplySurvivesDamage cuts and flips commands everywhere: whatever they say
+// then, they do not panic, the state can be written and read again, and a good
+// command works afterwards.
+func TestApplySurvivesDamage(t *testing.T) {
+	golden := readGolden(t)
+	check := func(name string, b []byte) {
+		t.Helper()
+		v := newViews()
+		defer func() {
+			if p := recover(); p != nil {
+				t.Fatalf("%s: %x panics: %v", name, b, p)
+			}
+		}()
+		v.Apply(1, goldenStamp, b)
+		for i, c := range golden {
+			if err, failed := v.Apply(uint64(2+i), goldenStamp, c.bytes).(error); failed {
+				t.Fatalf("after %x, %s: %v", b, c.name, err)
+			}
+		}
+		v.state.Active(viewing.Millis(goldenStamp), 42)
+		v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10)
+		v.state.ContinueWatching(viewing.Millis(goldenStamp), 42, 1, 10)
+		again := newViews()
+		if err := again.Restore(bytes.NewReader(encoded(t, v))); err != nil || again.fingerprint() != v.fingerprint() {
+			t.Fatalf("after %x: the snapshot is not the state: %v", b, err)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, c := range golden {
+		for size := range c.bytes {
+			check(c.name, c.bytes[:size])
+		}
+		for range 500 {
+			b := bytes.Clone(c.bytes)
+			for range 1 + random.IntN(3) {
+				b[2+random.IntN(len(b)-2)] ^= 1 << random.IntN(8)
+			}
+			check(c.name, b)
+		}
+	}
+}
+
+func TestSnapshotAndRestore(t *testing.T) {
+	v := toldViews(t)
+	snapshot, err := v.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := v.fingerprint()
+	// It is of the moment at which it was taken.
+	v.Apply(50, goldenStamp+50, appendAccountCommand(nil, goldenRules, 43, 1))
+	if v.fingerprint() == taken {
+		t.Fatal("a command changed nothing")
+	}
+	var b bytes.Buffer
+	if _, err := snapshot.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	restored := newViews()
+	restored.Apply(99, goldenStamp+99, appendAccountCommand(nil, goldenRules, 1, 1)) // replaced
+	if err := restored.Restore(iotest.OneByteReader(bytes.NewReader(b.Bytes()))); err != nil {
+		t.Fatal(err)
+	}
+	if restored.fingerprint() != taken {
+		t.Errorf("restored %+v, taken %+v", restored.fingerprint(), taken)
+	}
+	// Both go on alike.
+	restored.Apply(50, goldenStamp+50, appendAccountCommand(nil, goldenRules, 43, 1))
+	if restored.fingerprint() != v.fingerprint() || !bytes.Equal(encoded(t, restored), encoded(t, v)) {
+		t.Error("the same command, another state")
+	}
+	if err := newViews().Restore(bytes.NewReader(encoded(t, newViews()))); err != nil {
+		t.Errorf("the snapshot of nothing: %v", err)
+	}
+}
+
+// TestFailedRestoreChangesNothing: cut anywhere, longer than it should be, of
+// another version, or from a disk that fails.
+func TestFailedRestoreChangesNothing(t *testing.T) {
+	good := encoded(t, toldViews(t))
+	v := newViews()
+	v.Apply(7, goldenStamp, appendAccountCommand(nil, goldenRules, 7, 3))
+	before := v.fingerprint()
+	try := func(name string, r io.Reader) {
+		t.Helper()
+		if err := v.Restore(r); err == nil {
+			t.Errorf("%s: restored", name)
+		}
+		if v.fingerprint() != before {
+			t.Fatalf("%s: the state changed", name)
+		}
+	}
+	for size := range good {
+		try("cut", bytes.NewReader(good[:size]))
+		try("a failing disk", io.MultiReader(bytes.NewReader(good[:size]), iotest.ErrReader(errors.New("input/output error"))))
+	}
+	try("a failing disk at the end", io.MultiReader(bytes.NewReader(good), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	try("longer", bytes.NewReader(append(bytes.Clone(good), 0)))
+	other := bytes.Clone(good)
+	other[viewsHeadBytes]++
+	try("another version", bytes.NewReader(other))
+	try("junk", strings.NewReader(strings.Repeat("junk", 1000)))
+	if err := v.Restore(bytes.NewReader(good)); err != nil || v.fingerprint() != toldViews(t).fingerprint() {
+		t.Errorf("the good one: %v", err)
+	}
+}
+
+// TestReadsSeeNoTimeBeforeTheLog: a node whose clock is behind the leader's judges
+// leases by the newest command's.
+func TestReadsSeeNoTimeBeforeTheLog(t *testing.T) {
+	v := toldViews(t)
+	newest := viewing.Millis(goldenStamp) + viewing.Millis(len(readGolden(t))-1)
+	for clock, want := range map[viewing.Millis]viewing.Millis{0: newest, newest + 5: newest + 5} {
+		index := v.read(clock, func(_ *viewing.State, now viewing.Millis) {
+			if now != want {
+				t.Errorf("at %d it reads at %d, want %d", clock, now, want)
+			}
+		})
+		if index != uint64(len(readGolden(t))) {
+			t.Errorf("index %d", index)
+		}
+	}
+}
