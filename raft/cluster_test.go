@@ -159,6 +159,18 @@ func TestMembership(t *testing.T) {
 	}
 }
 
+func TestTheOnlyVoteStays(t *testing.T) {
+	c := rafttest.NewCluster(t, 1, newList)
+	id, address := c.Config(0).NodeID, c.Config(0).RaftAddress
+	if err := c.Leader(t).RemoveMember(within(t, 10*time.Second), id); !errors.Is(err, raft.ErrMemberRefused) {
+		t.Errorf("remove the only voter: %v", err)
+	}
+	if err := c.Leader(t).AddMember(within(t, 10*time.Second), id, address, false); !errors.Is(err, raft.ErrMemberRefused) {
+		t.Errorf("take the only vote: %v", err)
+	}
+	propose(t, c, "still led")
+}
+
 func TestNodeOfAnotherClusterIsRefused(t *testing.T) {
 	ours := rafttest.NewCluster(t, 1, newList)
 	theirs := rafttest.NewCluster(t, 1, newList)

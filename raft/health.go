@@ -30,7 +30,7 @@ func (n *Node) watchHealth() {
 		n.probe(leading)
 		ill := n.illness()
 		switch silent := n.mux.silent.Load(); {
-		case !silent && leading && ill != "" && n.hasOtherVoters():
+		case !silent && leading && ill != "" && n.hasVotersBeside(n.cfg.NodeID):
 			n.logger.Error("this leader falls silent so that another is elected", "reason", ill)
 			n.mux.isolate(true)
 			n.batcher.failWaiting(ErrNotLeader)
@@ -72,9 +72,9 @@ func (n *Node) probe(leading bool) {
 	}
 }
 
-func (n *Node) hasOtherVoters() bool {
+func (n *Node) hasVotersBeside(id string) bool {
 	for _, s := range n.servers() {
-		if s.Suffrage == hraft.Voter && string(s.ID) != n.cfg.NodeID {
+		if s.Suffrage == hraft.Voter && string(s.ID) != id {
 			return true
 		}
 	}

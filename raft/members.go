@@ -99,6 +99,9 @@ func (n *Node) AddMember(ctx context.Context, id, raftAddress string, voter bool
 		return fmt.Errorf("%w: %s holds the data of cluster %s, this is %s: remove its data directory first", ErrMemberRefused, id, answer.ClusterID, ours)
 	}
 	if known, ok := n.server(id); ok && known.Suffrage == hraft.Voter && !voter {
+		if !n.hasVotersBeside(id) {
+			return fmt.Errorf("%w: %s has the only vote", ErrMemberRefused, id)
+		}
 		if err := n.change(ctx, func(within time.Duration) hraft.Future {
 			return n.raft.DemoteVoter(hraft.ServerID(id), 0, within)
 		}); err != nil {
@@ -126,6 +129,9 @@ func (n *Node) RemoveMember(ctx context.Context, id string) error {
 	}
 	if _, ok := n.server(id); !ok {
 		return fmt.Errorf("%w: %q", ErrUnknownMember, id)
+	}
+	if !n.hasVotersBeside(id) {
+		return fmt.Errorf("%w: %s has the only vote", ErrMemberRefused, id)
 	}
 	err := n.change(ctx, func(within time.Duration) hraft.Future {
 		return n.raft.RemoveServer(hraft.ServerID(id), 0, within)

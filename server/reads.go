@@ -31,21 +31,16 @@ func setIndex(c echo.Context, index uint64) {
 //     leader takes to notice, which is the leader's lease.
 //   - linearizable: what a quorum agreed was committed after the request came.
 func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.Millis) (any, error)) error {
+	level := c.QueryParam("consistency")
+	if level != "" && level != "stale" && level != "leader" && level != "linearizable" {
+		return badField("consistency", "stale, leader or linearizable")
+	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
 	defer cancel()
-	if text := c.Request().Header.Get(headerMinIndex); text != "" {
-		index, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return badField(headerMinIndex, "an index, as Playhead-Index told it")
-		}
-		if err := s.node.WaitApplied(ctx, index); err != nil {
-			return err
-		}
+	if err := s.waitMinIndex(ctx, c.Request().Header.Get(headerMinIndex)); err != nil {
+		return err
 	}
-	level := c.QueryParam("consistency")
-	switch level {
-	case "stale":
-	case "", "leader", "linearizable":
+	if level != "stale" {
 		if !s.node.IsLeader() {
 			return s.forward(c, nil)
 		}
@@ -56,19 +51,32 @@ func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.M
 		if _, err := wait(ctx); err != nil {
 			return err
 		}
-	default:
-		return badField("consistency", "stale, leader or linearizable")
 	}
+	// Taken before the read, so that all of the entry it names is in the answer.
+	setIndex(c, s.node.AppliedIndex())
 	var answer any
 	var err error
-	index := s.views.read(s.clock(), func(state *viewing.State, now viewing.Millis) {
+	s.views.read(s.clock(), func(state *viewing.State, now viewing.Millis) {
 		answer, err = f(state, now)
 	})
-	setIndex(c, index)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// waitMinIndex waits until this node shows the index that the reader has seen.
+func (s *Server) waitMinIndex(ctx context.Context, text string) error {
+	if text == "" {
+		return nil
+	}
+	index, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return badField(headerMinIndex, "an index, as Playhead-Index told it")
+	}
+	ctx, cancel := context.WithTimeout(ctx, minIndexTimeout)
+	defer cancel()
+	return s.node.WaitApplied(ctx, index)
 }
 
 // getActive answers: what else am I watching?

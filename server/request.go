@@ -21,6 +21,10 @@ const maxBodyBytes = 4 << 20
 // keptBytes is the largest buffer that goes back to the pool.
 const keptBytes = 1 << 20
 
+// trustedBytes is how much memory a request gets for saying that it will be long;
+// the rest it gets as its body comes.
+const trustedBytes = 64 << 10
+
 // scratch is what a write needs from request to answer. It goes back to the pool
 // when the answer is written, unless the command may still be under way.
 type scratch struct {
@@ -47,7 +51,7 @@ func (s *scratch) readBody(r *http.Request) error {
 	if r.ContentLength > maxBodyBytes {
 		return tooLarge
 	}
-	s.body = slices.Grow(s.body[:0], int(max(r.ContentLength, 0))+1)
+	s.body = slices.Grow(s.body[:0], int(min(max(r.ContentLength, 0), trustedBytes))+1)
 	for {
 		if len(s.body) == cap(s.body) {
 			s.body = append(s.body, 0)[:len(s.body)]

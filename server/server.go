@@ -22,8 +22,10 @@ const (
 	requestTimeout    = 10 * time.Second // from a request to its answer, elections included
 	snapshotTimeout   = 5 * time.Minute
 	readyTimeout      = time.Second
+	minIndexTimeout   = 2 * time.Second // for this node to catch up with what a reader has seen
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
+	writeTimeout      = time.Minute // of an answer, from the end of the request's headers
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
 	maxInFlight       = 4096 // requests answered at once; beyond it 429
@@ -85,6 +87,7 @@ func Open(cfg Config) (*Server, error) {
 		Handler:           s.routes(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
@@ -101,6 +104,11 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("lease is %v: expected more than the keepalive of %v, or sessions expire between two", c.Lease, c.Keepalive)
 	case c.DefaultStreams < 1 || c.DefaultStreams > viewing.MaxStreams:
 		return fmt.Errorf("default streams is %d: expected 1 to %d", c.DefaultStreams, viewing.MaxStreams)
+	}
+	if host, _, err := net.SplitHostPort(c.HTTPAddress); err == nil && len(c.Raft.Join) > 0 {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			return fmt.Errorf("http is %s: expected an address that the other nodes can dial, because they pass requests on to it", c.HTTPAddress)
+		}
 	}
 	return c.Raft.Validate()
 }

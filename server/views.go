@@ -1,6 +1,8 @@
 package server
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -14,7 +16,6 @@ import (
 type views struct {
 	mu      sync.RWMutex
 	state   *viewing.State
-	index   uint64         // of the newest command in state
 	stamp   viewing.Millis // the leader's clock in the newest command
 	decoder wire.Decoder
 	event   viewing.Event
@@ -25,16 +26,25 @@ func newViews() *views {
 }
 
 // Apply runs one committed command and answers with what the handler that
-// proposed it waits for: []viewing.Outcome, viewing.Admission, nil, or an error
-// that says the command could not be read.
+// proposed it waits for: []viewing.Outcome, viewing.Admission, or nil. A command
+// that cannot be read stops the process: to skip it would let the replicas part in
+// silence.
 func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
+	answer, err := v.apply(stampMS, b)
+	if err != nil {
+		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
+	}
+	return answer
+}
+
+func (v *views) apply(stampMS int64, b []byte) (answer any, err error) {
 	c, err := parseCommand(b)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.index, v.stamp = index, viewing.Millis(stampMS)
+	v.stamp = viewing.Millis(stampMS)
 	v.state.SetRules(sabotageRules(c.rules))
 	switch c.kind {
 	case commandEvents:
@@ -42,37 +52,37 @@ func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
 	case commandStart:
 		v.event.Reset()
 		if err := c.event(&v.decoder, &v.event); err != nil {
-			return err
+			return nil, err
 		}
-		return v.state.Start(v.stamp, &v.event)
+		return v.state.Start(v.stamp, &v.event), nil
 	case commandAccount:
 		var account, streams uint64
 		if err := c.uints(&account, &streams); err != nil {
-			return err
+			return nil, err
 		}
 		v.state.SetMaxStreams(account, sabotageLimit(int(streams)))
-		return nil
+		return nil, nil
 	case commandHide:
 		var account, profile, title uint64
 		if err := c.uints(&account, &profile, &title); err != nil {
-			return err
+			return nil, err
 		}
 		v.state.Hide(v.stamp, account, uint8(profile), uint32(title))
-		return nil
+		return nil, nil
 	}
-	return fmt.Errorf("a command in the log has kind %d: run a newer server", c.kind)
+	return nil, fmt.Errorf("a command in the log has kind %d: run a newer server", c.kind)
 }
 
-func (v *views) applyEvents(c *command) any {
+func (v *views) applyEvents(c *command) (any, error) {
 	count, err := c.uint()
 	if err != nil || count > wire.MaxEvents {
-		return errCommand
+		return nil, errCommand
 	}
 	outcomes := make([]viewing.Outcome, 0, count)
 	for range count {
 		v.event.Reset()
 		if err := c.event(&v.decoder, &v.event); err != nil {
-			return err
+			return nil, err
 		}
 		if sabotageDrops(&v.event) {
 			outcomes = append(outcomes, viewing.Outcome{Status: viewing.Accepted})
@@ -80,24 +90,26 @@ func (v *views) applyEvents(c *command) any {
 		}
 		outcomes = append(outcomes, v.state.Observe(v.stamp, &v.event))
 	}
-	return outcomes
+	return outcomes, nil
 }
 
 // read lets f look at the state, at a clock no earlier than that of the newest
-// command, and returns the index that f saw.
-func (v *views) read(clock viewing.Millis, f func(state *viewing.State, now viewing.Millis)) (index uint64) {
+// command.
+func (v *views) read(clock viewing.Millis, f func(state *viewing.State, now viewing.Millis)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	f(v.state, max(clock, v.stamp))
-	return v.index
 }
+
+// A snapshot is the stamp of the newest command, 8 bytes big-endian, and the
+// encoded state.
+const stampBytes = 8
 
 // Snapshot encodes the state as it is now. Commands wait for it meanwhile.
 func (v *views) Snapshot() (io.WriterTo, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	head := viewsHead{Index: v.index, StampMS: int64(v.stamp)}
-	return &viewsSnapshot{v.state.AppendBinary(head.append(nil))}, nil
+	return &viewsSnapshot{v.state.AppendBinary(binary.BigEndian.AppendUint64(nil, uint64(v.stamp)))}, nil
 }
 
 type viewsSnapshot struct{ encoded []byte }
@@ -116,16 +128,15 @@ func (v *views) Restore(r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
-	head, encoded, err := parseViewsHead(encoded)
-	if err != nil {
-		return err
+	if len(encoded) < stampBytes {
+		return errors.New("restore snapshot: it is cut short")
 	}
 	restored := viewing.NewState(viewing.Rules{})
-	if err := restored.UnmarshalBinary(encoded); err != nil {
+	if err := restored.UnmarshalBinary(encoded[stampBytes:]); err != nil {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.state, v.index, v.stamp = restored, head.Index, viewing.Millis(head.StampMS)
+	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(encoded))
 	return nil
 }

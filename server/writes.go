@@ -194,9 +194,6 @@ func (s *Server) propose(c echo.Context, command []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err, failed := answer.(error); failed {
-		return nil, err
-	}
 	setIndex(c, index)
 	return answer, nil
 }
