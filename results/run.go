@@ -42,7 +42,9 @@ type Run struct {
 	Scenario  string    `json:"scenario"` // the scenario's name
 	Seed      uint64    `json:"seed"`
 	StartedAt time.Time `json:"started_at"`
-	DurationS float64   `json:"duration_s"` // wall seconds measured
+	DurationS float64   `json:"duration_s"` // wall seconds played, the warm-up included
+
+	Interrupted bool `json:"interrupted,omitempty"` // it was broken off before its end
 
 	Target     Target               `json:"target"`
 	Load       Load                 `json:"load"`

@@ -82,8 +82,12 @@ func (p *printer) header(run *Run) {
 		nodes = "node"
 	}
 	p.line("")
+	length := formatMS(run.DurationS * 1000)
+	if run.Interrupted {
+		length = "interrupted after " + length
+	}
 	p.line("  %s %s", p.bold(run.Scenario), p.dim(fmt.Sprintf("· %s, %d %s · %s · seed %d",
-		run.Target.Design, run.Target.Nodes, nodes, formatMS(run.DurationS*1000), run.Seed)))
+		run.Target.Design, run.Target.Nodes, nodes, length, run.Seed)))
 	p.line("")
 	switch run.ExitCode() {
 	case ExitPass:

@@ -18,9 +18,12 @@ type Overrides struct {
 	NoFaults  bool
 }
 
-// Override returns a copy of s with the changes, or says which of them is out of
-// its bounds. A shorter run warms up for a shorter time.
+// Override returns a copy of s with the changes, its Raw rewritten to hold them, or
+// says which of them is out of its bounds. A shorter run warms up for a shorter time.
 func (s *Scenario) Override(o Overrides) (*Scenario, error) {
+	if o == (Overrides{}) {
+		return s, nil
+	}
 	changed := *s
 	if o.Seed != nil {
 		if *o.Seed > MaxSeed {
@@ -53,7 +56,9 @@ func (s *Scenario) Override(o Overrides) (*Scenario, error) {
 			return nil, fmt.Errorf("--duration: the run ends after %v and its fault only after %v: lengthen it, or use --no-faults", changed.Duration, last)
 		}
 	}
-	return &changed, nil
+	var err error
+	changed.Raw, err = changed.encode()
+	return &changed, err
 }
 
 // withoutFaults leaves out what can only be judged when there were faults.

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestOverride(t *testing.T) {
@@ -24,6 +26,13 @@ func TestOverride(t *testing.T) {
 		if strings.HasPrefix(threshold.Metric, "faults.") {
 			t.Errorf("without faults there is nothing to judge %s by", threshold.Metric)
 		}
+	}
+	again, err := Parse("again.yaml", changed.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(changed, again); diff != "" {
+		t.Errorf("the overridden scenario, written and read again (-want +got):\n%s", diff)
 	}
 	if len(scenario.Faults) == 0 || len(scenario.Thresholds) == len(changed.Thresholds) {
 		t.Error("the scenario itself was changed")

@@ -28,7 +28,7 @@ type Scenario struct {
 	Faults     []Fault             // in the order of their At
 	Thresholds []results.Threshold // in the order of the file, Metric filled in
 
-	Raw []byte // the file, byte for byte
+	Raw []byte // the file, byte for byte; of an overridden scenario, one that says the same
 }
 
 // Population says who watches.

@@ -218,8 +218,9 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
 	record := &results.Run{
 		ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed, StartedAt: r.startedAt, DurationS: played.Seconds(),
-		Target: results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes},
-		Load:   r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
+		Interrupted: ctx.Err() != nil,
+		Target:      results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes},
+		Load:        r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
 	}
 	for _, second := range series {
 		record.Load.ActiveSessionsPeak = max(record.Load.ActiveSessionsPeak, second.ActiveSessions)

@@ -1,0 +1,85 @@
+package scenarios
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// document is a scenario as it stands in a file, in the order of its keys.
+type document struct {
+	Name        string             `yaml:"name"`
+	Description string             `yaml:"description,omitempty"`
+	Seed        uint64             `yaml:"seed"`
+	Population  populationDocument `yaml:"population"`
+	StartAt     string             `yaml:"start_at"`
+	Duration    string             `yaml:"duration"`
+	WarmUp      string             `yaml:"warm_up"`
+	TimeScale   float64            `yaml:"time_scale"`
+	Target      targetDocument     `yaml:"target"`
+	Load        loadDocument       `yaml:"load"`
+	Faults      []faultDocument    `yaml:"faults,omitempty"`
+	Thresholds  yaml.MapSlice      `yaml:"thresholds,omitempty"` // in order, so no map
+}
+
+type populationDocument struct {
+	Model          string  `yaml:"model"`
+	Scale          float64 `yaml:"scale"`
+	SharedAccounts float64 `yaml:"shared_accounts"`
+}
+
+type targetDocument struct {
+	Design         string `yaml:"design"`
+	Nodes          int    `yaml:"nodes"`
+	Keepalive      string `yaml:"keepalive"`
+	Lease          string `yaml:"lease"`
+	DefaultStreams int    `yaml:"default_streams"`
+}
+
+type loadDocument struct {
+	Connections int    `yaml:"connections"`
+	Timeout     string `yaml:"timeout"`
+}
+
+type faultDocument struct {
+	At           string    `yaml:"at"`
+	Kind         FaultKind `yaml:"kind"`
+	RestartAfter string    `yaml:"restart_after,omitempty"`
+}
+
+// encode writes the scenario as a file that Parse reads back to the same scenario.
+func (s *Scenario) encode() ([]byte, error) {
+	minutes := int(s.StartAt / time.Minute)
+	d := document{
+		Name: s.Name, Description: s.Description, Seed: s.Seed,
+		Population: populationDocument(s.Population),
+		StartAt:    fmt.Sprintf("%02d:%02d", minutes/60, minutes%60),
+		Duration:   s.Duration.String(), WarmUp: s.WarmUp.String(), TimeScale: s.TimeScale,
+		Target: targetDocument{
+			Design: s.Target.Design, Nodes: s.Target.Nodes, Keepalive: s.Target.Keepalive.String(),
+			Lease: s.Target.Lease.String(), DefaultStreams: s.Target.DefaultStreams,
+		},
+		Load: loadDocument{Connections: s.Load.Connections, Timeout: s.Load.Timeout.String()},
+	}
+	for _, f := range s.Faults {
+		fault := faultDocument{At: f.At.String(), Kind: f.Kind}
+		if f.RestartAfter > 0 {
+			fault.RestartAfter = f.RestartAfter.String()
+		}
+		d.Faults = append(d.Faults, fault)
+	}
+	for _, t := range s.Thresholds {
+		last := len(d.Thresholds) - 1
+		if last < 0 || d.Thresholds[last].Key != t.Metric {
+			d.Thresholds = append(d.Thresholds, yaml.MapItem{Key: t.Metric, Value: []string{t.Expression}})
+			continue
+		}
+		d.Thresholds[last].Value = append(d.Thresholds[last].Value.([]string), t.Expression)
+	}
+	b, err := yaml.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("write the scenario: %w", err)
+	}
+	return b, nil
+}
