@@ -14,10 +14,27 @@ import (
 // changeWithin bounds a change of the members whose ctx has no deadline.
 const changeWithin = 10 * time.Second
 
-// LeaderHTTP is the HTTP address of the current leader; ErrNoLeader when none
-// is known or it does not answer. It is remembered for ten seconds, or until the
-// leader changes.
+// LeaderHTTP is the HTTP address of the current leader. While none is known, or it
+// does not answer, it waits for the next; when ctx ends first, ErrNoLeader. The
+// address is remembered for ten seconds, or until the leader changes.
 func (n *Node) LeaderHTTP(ctx context.Context) (string, error) {
+	for {
+		changed := n.changed.changed()
+		address, err := n.leaderHTTP(ctx)
+		if err == nil {
+			return address, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return "", err
+		case <-n.closing:
+			return "", ErrClosed
+		}
+	}
+}
+
+func (n *Node) leaderHTTP(ctx context.Context) (string, error) {
 	raftAddress, id := n.raft.LeaderWithID()
 	switch {
 	case id == "":

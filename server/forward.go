@@ -21,6 +21,7 @@ const headerForwarded = "Playhead-Forwarded"
 const (
 	forwardConnections = 512 // idle connections kept to the leader
 	forwardDialTimeout = time.Second
+	leaderWait         = 2 * time.Second // for an election to end; it takes about one
 )
 
 // forwarder passes requests on to the node that leads.
@@ -55,7 +56,9 @@ func (s *Server) forward(c echo.Context, body []byte) error {
 	}
 	ctx, cancel := context.WithTimeout(incoming.Context(), requestTimeout)
 	defer cancel()
-	leader, err := s.node.LeaderHTTP(ctx)
+	electing, cancelWait := context.WithTimeout(ctx, leaderWait)
+	defer cancelWait()
+	leader, err := s.node.LeaderHTTP(electing)
 	if err != nil {
 		return err
 	}
