@@ -35,6 +35,7 @@ const (
 	ReasonTooManyStreams = "too many streams"
 	ReasonDeviceMovedOn  = "the device has started another session since"
 	ReasonNeverAdmitted  = "its session was denied"
+	ReasonTooManyGaps    = "seq: expected fewer gaps before it in its session"
 	ReasonOtherIdentity  = "session_id: expected one that no other profile, device or title of the account has used"
 )
 
@@ -64,6 +65,9 @@ func (a *account) observe(now Millis, rules Rules, e *Event) Outcome {
 	if session != nil && !session.isOf(e) {
 		return Outcome{Rejected, ReasonOtherIdentity}
 	}
+	if session != nil && !session.heard.hasRoom(e.Seq) {
+		return Outcome{Rejected, ReasonTooManyGaps}
+	}
 	if e.Offline {
 		return a.take(session, now, e, Outcome{Status: Accepted})
 	}
@@ -74,10 +78,11 @@ func (a *account) observe(now Millis, rules Rules, e *Event) Outcome {
 		return a.take(session, now, e, Outcome{Status: Accepted})
 	}
 	if e.Type == Stop {
-		if session != nil {
-			a.release(session)
+		outcome := a.take(session, now, e, Outcome{Status: Accepted})
+		if outcome.Status == Accepted {
+			a.release(a.sessions[e.SessionID])
 		}
-		return a.take(session, now, e, Outcome{Status: Accepted})
+		return outcome
 	}
 	return a.play(session, now, rules, e)
 }
@@ -99,9 +104,6 @@ func (a *account) play(session *Session, now Millis, rules Rules, e *Event) Outc
 		a.sessions[e.SessionID].denied = true
 		return outcome
 	}
-	if e.ResumePos {
-		e.PositionMS = a.positions[titleKey{e.ProfileID, e.TitleID}].PositionMS
-	}
 	outcome := a.take(session, now, e, Outcome{Status: Accepted})
 	session = a.sessions[e.SessionID]
 	if !renews {
@@ -114,8 +116,8 @@ func (a *account) play(session *Session, now Millis, rules Rules, e *Event) Outc
 }
 
 // refusal says why a session that holds no stream may have none, or nothing. A
-// start, or the first that is heard of a session, takes the place of what its
-// device played before; a session that comes back does not.
+// session that asks for the first time takes the place of what its device played
+// before; one that comes back does not.
 func (a *account) refusal(session *Session, rules Rules, e *Event) string {
 	others, sameDevice := 0, false
 	for _, h := range a.holders {
@@ -125,7 +127,8 @@ func (a *account) refusal(session *Session, rules Rules, e *Event) string {
 			others++
 		}
 	}
-	if sameDevice && session != nil {
+	comesBack := session != nil && (session.admitted || session.denied)
+	if sameDevice && comesBack {
 		return ReasonDeviceMovedOn
 	}
 	if others >= a.limit(rules) {
@@ -166,6 +169,11 @@ func (a *account) dropExpired(now Millis, rules Rules) {
 // and turns an accepted outcome into a duplicate one if they were known.
 func (a *account) take(session *Session, now Millis, e *Event, outcome Outcome) Outcome {
 	at := min(e.At, now+MaxAheadMS)
+	key := titleKey{e.ProfileID, e.TitleID}
+	known, ok := a.positions[key]
+	if e.ResumePos {
+		e.PositionMS = known.PositionMS
+	}
 	if session == nil {
 		session = newSession(e, at, now)
 		a.sessions[e.SessionID] = session
@@ -176,8 +184,6 @@ func (a *account) take(session *Session, now Millis, e *Event, outcome Outcome) 
 		}
 		return outcome
 	}
-	key := titleKey{e.ProfileID, e.TitleID}
-	known, ok := a.positions[key]
 	heard := Position{
 		TitleID: e.TitleID, SessionID: e.SessionID, Seq: e.Seq,
 		At: at, PositionMS: e.PositionMS, RuntimeMS: max(e.RuntimeMS, known.RuntimeMS),

@@ -23,6 +23,7 @@ func drawSessions(t *rapid.T) []Event {
 		title := uint32(rapid.IntRange(1, 2).Draw(t, "title"))
 		at := Millis(1_700_000_000_000 + rapid.Int64Range(0, 50).Draw(t, "at"))
 		var played int64
+		offline := rapid.Bool().Draw(t, "offline")
 		for seq := range rapid.IntRange(1, 8).Draw(t, "events") {
 			at += Millis(rapid.Int64Range(0, 60_000).Draw(t, "gap"))
 			played += rapid.Int64Range(0, 60_000).Draw(t, "played")
@@ -30,7 +31,7 @@ func drawSessions(t *rapid.T) []Event {
 			e := Event{
 				SessionID: id, Seq: uint32(seq), Type: kind, At: at,
 				AccountID: 1, ProfileID: profile, DeviceID: uint64(i + 1), DeviceType: "tv",
-				TitleID: title, RuntimeMS: 3_000_000, PlayedMS: played,
+				Offline: offline, TitleID: title, RuntimeMS: 3_000_000, PlayedMS: played,
 				PositionMS: rapid.Int64Range(0, 3_000_000).Draw(t, "position"),
 				BitrateMS:  []Bitrate{{"3000", played / 2}, {"5800", played - played/2}},
 			}
@@ -134,6 +135,7 @@ func TestAdmissionKeepsTheLimit(t *testing.T) {
 		}
 		holding := map[SessionID]held{}
 		seqs := map[SessionID]uint32{}
+		asked := map[SessionID]bool{} // admitted once, or denied and kept all the same
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			now += Millis(rapid.Int64Range(0, 70_000).Draw(t, "wait"))
 			for id, h := range holding {
@@ -145,12 +147,8 @@ func TestAdmissionKeepsTheLimit(t *testing.T) {
 			id, device := SessionID{0: byte(n + 1)}, uint64(n/2+1)
 			e := Event{SessionID: id, Seq: seqs[id], AccountID: 1, ProfileID: 1, DeviceID: device, DeviceType: "tv", TitleID: uint32(n + 1), At: now}
 			e.Type = rapid.SampledFrom([]EventType{Start, Keepalive, Keepalive, Stop}).Draw(t, "type")
-			_, known := seqs[id]
 			seqs[id]++
 			outcome := state.Observe(now, &e)
-			if outcome.Status == Denied && e.Type == Start && !known {
-				delete(seqs, id) // as if it had never been
-			}
 			others, sameDevice := 0, false
 			for other, h := range holding {
 				if h.device != device {
@@ -166,7 +164,7 @@ func TestAdmissionKeepsTheLimit(t *testing.T) {
 				if outcome.Status != Accepted {
 					t.Fatalf("stop: %v", outcome)
 				}
-			case holds || others < limit && (!known || !sameDevice):
+			case holds || others < limit && (!asked[id] || !sameDevice):
 				if outcome.Status != Accepted {
 					t.Fatalf("there was room for %v: %v", e, outcome)
 				}
@@ -176,10 +174,12 @@ func TestAdmissionKeepsTheLimit(t *testing.T) {
 					}
 				}
 				holding[id] = held{device, now + 150_000}
+				asked[id] = true
 			default:
 				if outcome.Status != Denied {
 					t.Fatalf("there was no room for %v: %v", e, outcome)
 				}
+				asked[id] = asked[id] || e.Type != Start
 			}
 			if _, active := state.Active(now, 1); len(active) != len(holding) || len(active) > limit {
 				t.Fatalf("%d active by the state, %d by the account of it, limit %d", len(active), len(holding), limit)
@@ -247,17 +247,37 @@ func TestSeqSetKnowsWhatItHeard(t *testing.T) {
 	})
 }
 
-func TestSeqSetIsBounded(t *testing.T) {
-	var set seqSet
-	for seq := range uint32(10 * maxSpans) {
-		if !set.add(2 * seq) {
-			t.Fatalf("%d was new", 2*seq)
+// TestGapsAreBounded: a device that leaves more gaps than a session remembers is
+// refused, and nothing that was accepted is forgotten.
+func TestGapsAreBounded(t *testing.T) {
+	state := NewState(room)
+	event := func(seq uint32) Event {
+		return Event{SessionID: SessionID{1}, Seq: seq, Type: Keepalive, At: serverClock, AccountID: 1, ProfileID: 1, DeviceID: 1, DeviceType: "tv", TitleID: 1}
+	}
+	observe := func(seq uint32) Outcome {
+		e := event(seq)
+		return state.Observe(serverClock, &e)
+	}
+	for run := range uint32(maxSpans) {
+		if got := observe(2 * run); got.Status != Accepted {
+			t.Fatalf("seq %d: %v", 2*run, got)
 		}
 	}
-	if len(set) != maxSpans {
-		t.Fatalf("%d runs, want %d", len(set), maxSpans)
+	if got := observe(2 * maxSpans); got != (Outcome{Rejected, ReasonTooManyGaps}) {
+		t.Errorf("one gap too many: %v", got)
 	}
-	if set.add(2*10*maxSpans - 2) {
-		t.Fatal("the newest seq was forgotten")
+	for run := range uint32(maxSpans) {
+		if got := observe(2 * run); got.Status != Duplicate {
+			t.Fatalf("seq %d again: %v", 2*run, got)
+		}
+	}
+	if got := observe(1); got.Status != Accepted {
+		t.Errorf("a gap is filled: %v", got)
+	}
+	if got := observe(2 * maxSpans); got.Status != Accepted {
+		t.Errorf("there is room again: %v", got)
+	}
+	if report, _ := state.Session(serverClock, 1, SessionID{1}); report.Events != maxSpans+2 {
+		t.Errorf("%d events, want %d", report.Events, maxSpans+2)
 	}
 }

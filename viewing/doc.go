@@ -9,6 +9,7 @@
 // The facts of a session are folded so that order and repetition cannot change
 // them: counters are cumulative and the newest seq wins, the latest position is
 // the greatest (at, session_id, seq), a beginning is the earliest at, an error
-// list is a set. Who holds a stream is the one thing that depends on order, and
-// therefore on the log.
+// list is a set. What depends on the order of arrival, and therefore on the log, is
+// who holds a stream, where a start without a position begins, and how far an at
+// that runs ahead of the server's clock is taken back.
 package viewing

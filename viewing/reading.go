@@ -174,7 +174,7 @@ func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, 
 	views := make([]View, 0, min(limit, len(begun)))
 	for _, position := range begun[:min(limit, len(begun))] {
 		view := known.sessions[position.SessionID].view(now, s.rules)
-		view.PositionMS, view.RuntimeMS = position.PositionMS, position.RuntimeMS
+		view.PositionMS, view.RuntimeMS, view.Completed = position.PositionMS, position.RuntimeMS, false
 		views = append(views, view)
 	}
 	return views

@@ -1,8 +1,8 @@
 package viewing
 
-// maxSpans bounds how many runs of seqs a session remembers. A device that
-// leaves more gaps than this has the two oldest runs taken as one.
-const maxSpans = 64
+// maxSpans bounds how many runs of seqs a session remembers: how many gaps a device
+// may leave before what it says is refused until it fills some.
+const maxSpans = 256
 
 // seqSet is the set of a session's seqs that were heard: sorted runs with gaps
 // between them, one run for a device that loses nothing.
@@ -10,7 +10,7 @@ type seqSet []span
 
 type span struct{ First, Last uint32 }
 
-// add puts seq into the set and says whether it was new.
+// add puts seq into the set, which must have room for it, and says whether it was new.
 func (s *seqSet) add(seq uint32) bool {
 	runs := *s
 	at := len(runs) // the first run that begins after seq
@@ -35,10 +35,20 @@ func (s *seqSet) add(seq uint32) bool {
 		copy(runs[at+1:], runs[at:])
 		runs[at] = span{seq, seq}
 	}
-	if len(runs) > maxSpans {
-		runs[1].First = runs[0].First
-		runs = append(runs[:0], runs[1:]...)
-	}
 	*s = runs
 	return true
+}
+
+// hasRoom says whether seq can be added: it is known, beside a run, or there may be
+// one run more.
+func (s *seqSet) hasRoom(seq uint32) bool {
+	if len(*s) < maxSpans {
+		return true
+	}
+	for _, run := range *s {
+		if seq+1 >= run.First && seq <= run.Last+1 {
+			return true
+		}
+	}
+	return false
 }

@@ -26,7 +26,7 @@ func (s *State) Observe(now Millis, e *Event) Outcome {
 
 // Admission is the answer to a start.
 type Admission struct {
-	Status     Status // Accepted, Duplicate (this session was admitted before), Denied or Rejected
+	Status     Status // Accepted, Duplicate (this session was admitted before, or is over), Denied or Rejected
 	Reason     string // why it was denied or rejected
 	PositionMS int64  // where to begin
 	ExpiresAt  Millis // the stream is lost then, unless the session is heard from
@@ -50,11 +50,13 @@ func (s *State) Start(now Millis, e *Event) Admission {
 	default:
 		session := account.sessions[e.SessionID]
 		answer.Status = Accepted
+		answer.PositionMS, answer.ExpiresAt = session.PositionMS, session.ExpiresAt(s.rules.LeaseMS)
 		if repeated {
 			answer.Status = Duplicate
 		}
-		answer.PositionMS = session.PositionMS
-		answer.ExpiresAt = session.ExpiresAt(s.rules.LeaseMS)
+		if !session.holds { // its own stop was here first
+			answer.Status, answer.ExpiresAt = Duplicate, session.lastSeen
+		}
 	}
 	return answer
 }
@@ -62,7 +64,7 @@ func (s *State) Start(now Millis, e *Event) Admission {
 // ask is observe for a start whose device waits for the answer.
 func (a *account) ask(now Millis, rules Rules, e *Event, known *Session) Outcome {
 	overtaken := known != nil && known.isOf(e) && known.overtakes(e)
-	if overtaken && known.LastType != Stop && !known.active(now, rules.LeaseMS) {
+	if overtaken && known.LastType != Stop && !known.active(now, rules.LeaseMS) && known.heard.hasRoom(e.Seq) {
 		return a.play(known, now, rules, e)
 	}
 	return a.observe(now, rules, e)

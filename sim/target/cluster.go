@@ -116,6 +116,17 @@ func (c *Cluster) Leader(ctx context.Context) (*Node, error) {
 	return nil, errors.New("no node says that it leads")
 }
 
+// Crashes are the nodes that ended by themselves, one error each.
+func (c *Cluster) Crashes() []error {
+	var crashes []error
+	for _, node := range c.nodes {
+		if err := node.Crash(); err != nil {
+			crashes = append(crashes, err)
+		}
+	}
+	return crashes
+}
+
 // CPUTime is the processor time that the processes have used, those that were
 // killed included.
 func (c *Cluster) CPUTime() (time.Duration, error) {

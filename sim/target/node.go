@@ -26,9 +26,11 @@ type Node struct {
 	log    string // file that its output goes to
 
 	mu      sync.Mutex
-	process *os.Process   // nil when it does not run
-	ended   chan struct{} // closed when the process has ended; nil before the first
-	used    time.Duration // processor time of the processes that ended
+	process *os.Process    // nil when it does not run
+	ended   chan struct{}  // closed when the process has ended; nil before the first
+	used    time.Duration  // processor time of the processes that ended
+	told    syscall.Signal // what the process was sent to end it; 0: nothing
+	crash   error          // how a process ended that was not told to, or not as it was told
 }
 
 // Start starts the process. It does not wait until it is ready. It refuses when
@@ -51,12 +53,15 @@ func (n *Node) Start() error {
 	}
 	ended := make(chan struct{})
 	n.mu.Lock()
-	n.process, n.ended = process.Process, ended
+	n.process, n.ended, n.told = process.Process, ended, 0
 	n.mu.Unlock()
 	go func() {
-		_ = process.Wait() // how it ended shows in its log
+		err := process.Wait()
 		n.mu.Lock()
 		defer n.mu.Unlock()
+		if n.told == 0 || n.told == syscall.SIGTERM && err != nil {
+			n.crash = fmt.Errorf("%s ended by itself (%v): %s; its log is %s", n.ID, process.ProcessState, n.lastWords(), n.log)
+		}
 		if state := process.ProcessState; state != nil {
 			n.used += state.UserTime() + state.SystemTime()
 		}
@@ -79,6 +84,7 @@ func (n *Node) terminate() error { return n.signal(syscall.SIGTERM) }
 func (n *Node) signal(s syscall.Signal) error {
 	n.mu.Lock()
 	process := n.process
+	n.told = s
 	n.mu.Unlock()
 	if process == nil {
 		return nil
@@ -114,6 +120,14 @@ func (n *Node) Running() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.process != nil
+}
+
+// Crash says how the process ended, if it ended without having been told to, or
+// otherwise than it was told.
+func (n *Node) Crash() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.crash
 }
 
 // WaitReady waits until the node knows a leader and has applied what is committed.
