@@ -148,13 +148,14 @@ func writeMeasurement(dir string, op Op, run *Run, measured Measurements) error 
 	return nil
 }
 
-// encodeHistogram writes a histogram as a log of one interval, the whole run.
+// encodeHistogram writes a histogram as a log of one interval, the measured time.
 func encodeHistogram(h *hdrhistogram.Histogram, op Op, run *Run) ([]byte, error) {
-	startMS := run.StartedAt.UnixMilli()
+	endMS := run.StartedAt.UnixMilli() + int64(run.DurationS*1000)
+	startMS := endMS - int64(run.MeasuredS*1000)
 	h = h.Clone()
 	h.SetTag(op.String())
 	h.SetStartTimeMs(startMS)
-	h.SetEndTimeMs(startMS + int64(run.DurationS*1000))
+	h.SetEndTimeMs(endMS)
 
 	var buf bytes.Buffer
 	w := hdrhistogram.NewHistogramLogWriter(&buf)

@@ -92,8 +92,9 @@ func TestHistogramLogsAreInTheStandardFormat(t *testing.T) {
 	if h.TotalCount() != 1 || !h.ValuesAreEquivalent(h.Max(), 4000) || h.Tag() != "stop" {
 		t.Errorf("count %d, max %d, tag %q; want 1, about 4000, stop", h.TotalCount(), h.Max(), h.Tag())
 	}
-	if h.StartTimeMs() != run.StartedAt.UnixMilli() || h.EndTimeMs()-h.StartTimeMs() != int64(run.DurationS*1000) {
-		t.Errorf("from %d to %d ms, want from %d for %v s", h.StartTimeMs(), h.EndTimeMs(), run.StartedAt.UnixMilli(), run.DurationS)
+	end := run.StartedAt.UnixMilli() + int64(run.DurationS*1000)
+	if h.EndTimeMs() != end || h.EndTimeMs()-h.StartTimeMs() != int64(run.MeasuredS*1000) {
+		t.Errorf("from %d to %d ms, want to %d for %v s", h.StartTimeMs(), h.EndTimeMs(), end, run.MeasuredS)
 	}
 }
 
@@ -154,7 +155,7 @@ func sampleRun() *Run {
 	yes, restarted, recovered, p99, rate, lost := true, 35.0, 873.0, 31.2, 0.0004, 0.0
 	return &Run{
 		ID: "20261123-203000-prime-time", Scenario: "prime-time", Seed: 1,
-		StartedAt: time.Date(2026, 11, 23, 20, 30, 0, 0, time.UTC), DurationS: 60,
+		StartedAt: time.Date(2026, 11, 23, 20, 30, 0, 0, time.UTC), DurationS: 60, MeasuredS: 50,
 		Target: Target{Design: "raft", Nodes: 3},
 		Load:   Load{TargetPerS: 1234.5, OfferedPerS: 1234.4, AchievedPerS: 1233.9, ActiveSessionsPeak: 41_000},
 		Operations: map[string]Operation{

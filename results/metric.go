@@ -39,6 +39,8 @@ var auditMetrics = []auditMetric{
 	{"audit.false_denials", func(a *Audit) int64 { return a.FalseDenials }},
 	{"audit.position_mismatches", func(a *Audit) int64 { return a.PositionMismatches }},
 	{"audit.history_mismatches", func(a *Audit) int64 { return a.HistoryMismatches }},
+	{"audit.events_rejected", func(a *Audit) int64 { return a.EventsRejected }},
+	{"audit.node_crashes", func(a *Audit) int64 { return a.NodeCrashes }},
 }
 
 // Metrics lists every metric a threshold can name.

@@ -6,7 +6,7 @@ import "fmt"
 // The set is closed, so that a run's memory and files are bounded.
 type Op uint8
 
-// The operations. OpEvents is one POST of several events.
+// The operations.
 const (
 	OpStart Op = iota
 	OpKeepalive
@@ -20,7 +20,6 @@ const (
 	OpHistory
 	OpContinueWatching
 	OpActiveSessions
-	OpEvents
 
 	opCount
 )
@@ -38,7 +37,6 @@ var opNames = [opCount]string{
 	OpHistory:          "history",
 	OpContinueWatching: "continue-watching",
 	OpActiveSessions:   "active-sessions",
-	OpEvents:           "events",
 }
 
 // Ops lists every operation, in the order people read them in.

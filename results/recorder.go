@@ -18,7 +18,8 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(MinTimeUS, MaxTimeUS, SignificantDigits)
 }
 
-// Measurement holds one operation's times in microseconds.
+// Measurement holds one operation's times in microseconds. What was never sent
+// has a response time only.
 type Measurement struct {
 	Response *hdrhistogram.Histogram // from due to done
 	Service  *hdrhistogram.Histogram // from sent to done
@@ -44,6 +45,8 @@ type opRecorder struct {
 	mu                             sync.Mutex
 	response, service              *hdrhistogram.Histogram
 	count, errors, denied, clipped int64
+	rated                          int64 // of count, what rates are of
+	ratesEnded                     bool
 
 	interval                       *hdrhistogram.Histogram // responses since the last Interval
 	intervalErrors, intervalDenied int64
@@ -73,6 +76,9 @@ func (r *Recorder) Record(op Op, dueUS, sentUS, doneUS int64, result Result) {
 	o := &r.ops[op]
 	o.mu.Lock()
 	o.count++
+	if !o.ratesEnded {
+		o.rated++
+	}
 	switch result {
 	case ResultError:
 		o.errors++
@@ -89,6 +95,36 @@ func (r *Recorder) Record(op Op, dueUS, sentUS, doneUS int64, result Result) {
 	_ = o.service.RecordValue(serviceUS)
 	_ = o.interval.RecordValue(responseUS)
 	o.mu.Unlock()
+}
+
+// RecordUnsent counts one operation that was due at dueUS and never sent, as an
+// error that was waited for until endUS, the end of the run: left out, the worst
+// of a run would be missing from its figures. It has a response time, the least
+// it can have been, and no service time: those are of what was sent. It is part
+// of no rate and of no interval.
+func (r *Recorder) RecordUnsent(op Op, dueUS, endUS int64) {
+	responseUS, clipped := clip(endUS - dueUS)
+	o := &r.ops[op]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.count++
+	o.errors++
+	if clipped {
+		o.clipped++
+	}
+	_ = o.response.RecordValue(responseUS) // within its range: cannot fail
+}
+
+// EndRates ends the time that the operations' rates refer to: what is recorded
+// from now on is in every figure but them. Without it they are of all that was
+// sent.
+func (r *Recorder) EndRates() {
+	for i := range r.ops {
+		o := &r.ops[i]
+		o.mu.Lock()
+		o.ratesEnded = true
+		o.mu.Unlock()
+	}
 }
 
 func clip(us int64) (int64, bool) {
@@ -114,7 +150,7 @@ func (r *Recorder) Operations(durationS float64) map[string]Operation {
 				ResponseMS: percentiles(o.response), ServiceMS: percentiles(o.service),
 			}
 			if durationS > 0 {
-				operation.RatePerS = round3(float64(o.count) / durationS)
+				operation.RatePerS = round3(float64(o.rated) / durationS)
 			}
 			operations[Op(i).String()] = operation
 		}
@@ -147,7 +183,7 @@ type Interval struct {
 	ActiveSessions int64   `json:"active_sessions"`
 	P50MS          float64 `json:"p50_ms"` // response time
 	P99MS          float64 `json:"p99_ms"`
-	Errors         int64   `json:"errors"`
+	Errors         int64   `json:"errors"` // also what a driver gave up unsent, which Count has not
 	Denied         int64   `json:"denied"`
 }
 

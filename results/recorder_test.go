@@ -86,6 +86,37 @@ func TestRecorderMeasuresResponseFromDueAndServiceFromSent(t *testing.T) {
 	}
 }
 
+func TestWhatWasNeverSentIsAnErrorThatWasWaitedFor(t *testing.T) {
+	r := NewRecorder(0)
+	r.Record(OpStop, 0, 1000, 3000, ResultOK)
+	r.RecordUnsent(OpStop, 1_000_000, 61_000_000)
+	r.RecordUnsent(OpStop, 0, 2*MaxTimeUS)
+	o := r.Operations(1)["stop"]
+	if o.Count != 3 || o.Errors != 2 || o.Clipped != 1 || o.RatePerS != 1 {
+		t.Errorf("%+v: want 3, 2 of them errors, 1 clipped, and a rate of what was sent", o)
+	}
+	if math.Abs(o.ResponseMS.P50-60_000) > 60 || o.ServiceMS.Max > 2.01 {
+		t.Errorf("response p50 %v ms, service max %v ms, want 60000 and 2", o.ResponseMS.P50, o.ServiceMS.Max)
+	}
+	if m := r.Measurements()[OpStop]; m.Response.TotalCount() != 3 || m.Service.TotalCount() != 1 {
+		t.Errorf("%d response and %d service times, want 3 and 1", m.Response.TotalCount(), m.Service.TotalCount())
+	}
+	if in := r.Interval(1_000_000, 0); in.Count != 1 || in.Errors != 0 {
+		t.Errorf("interval %+v, want what was sent", in)
+	}
+}
+
+func TestRatesAreOfWhatCameBeforeTheirEnd(t *testing.T) {
+	r := NewRecorder(0)
+	r.Record(OpStop, 0, 0, 1000, ResultOK)
+	r.Record(OpStop, 0, 0, 1000, ResultOK)
+	r.EndRates()
+	r.Record(OpStop, 0, 0, 90_000_000, ResultOK)
+	if o := r.Operations(2)["stop"]; o.Count != 3 || o.RatePerS != 1 {
+		t.Errorf("%+v: want 3, and a rate of the 2 before the end", o)
+	}
+}
+
 func TestRecorderClipsAndCountsIt(t *testing.T) {
 	r := NewRecorder(0)
 	r.Record(OpStop, 0, 0, 2*MaxTimeUS, ResultError)

@@ -44,7 +44,8 @@ type Run struct {
 	StartedAt time.Time `json:"started_at"`
 	DurationS float64   `json:"duration_s"` // wall seconds played, the warm-up included
 
-	Interrupted bool `json:"interrupted,omitempty"` // it was broken off before its end
+	MeasuredS   float64 `json:"measured_s"`            // of it, the seconds that rates refer to: without the warm-up
+	Interrupted bool    `json:"interrupted,omitempty"` // it was broken off before its end
 
 	Target     Target               `json:"target"`
 	Load       Load                 `json:"load"`
@@ -62,12 +63,20 @@ type Run struct {
 
 // Target says what was tested.
 type Target struct {
-	Design string `json:"design"`
-	Nodes  int    `json:"nodes"`
+	Design string   `json:"design"` // External if Playhead did not boot it
+	Nodes  int      `json:"nodes"`
+	URLs   []string `json:"urls,omitempty"` // of an external target
+	// Salt was mixed into the session ids of an external target, which may have
+	// been played against before.
+	Salt string `json:"salt,omitempty"`
 }
 
+// External is the design of a target that Playhead did not boot.
+const External = "external"
+
 // Load sets the rate that was asked for beside what was sent and what was
-// answered. All rates are operations per wall second over the measured time.
+// answered. All rates are events per wall second over the measured time; what was
+// sent or answered after its end does not count.
 type Load struct {
 	TargetPerS         float64 `json:"target_per_s"`   // what the plan asked for
 	OfferedPerS        float64 `json:"offered_per_s"`  // what the generator sent
@@ -115,13 +124,16 @@ type SendLag struct {
 // audited, and then no threshold on the audit can pass.
 type Audit struct {
 	Sessions           int64 `json:"sessions"`            // sessions checked
-	EventsAcknowledged int64 `json:"events_acknowledged"` // answered as accepted or duplicate
-	Unacknowledged     int64 `json:"unacknowledged"`      // sent, and never answered: may be there or not
+	EventsAcknowledged int64 `json:"events_acknowledged"` // by their answers they must be there
+	Unacknowledged     int64 `json:"unacknowledged"`      // by their answers, or for want of one, they may be there or not
 	EventsLost         int64 `json:"events_lost"`         // acknowledged, and not there
 	OverAdmissions     int64 `json:"over_admissions"`     // admitted over the limit
 	FalseDenials       int64 `json:"false_denials"`       // denied below it
 	PositionMismatches int64 `json:"position_mismatches"`
 	HistoryMismatches  int64 `json:"history_mismatches"`
+	EventsRejected     int64 `json:"events_rejected"`     // valid, and refused
+	NodeCrashes        int64 `json:"node_crashes"`        // processes that ended by themselves
+	Uncounted          int64 `json:"uncounted,omitempty"` // sessions whose target does not tell how many events it heard
 
 	Linearizable    *bool           `json:"linearizable"` // nil: not checked, or not decided
 	Linearizability Linearizability `json:"linearizability"`
@@ -147,7 +159,8 @@ type Example struct {
 
 // Violations counts what breaks an invariant. An audit that was not made has none.
 func (a *Audit) Violations() int64 {
-	n := a.EventsLost + a.OverAdmissions + a.FalseDenials + a.PositionMismatches + a.HistoryMismatches + a.Linearizability.Illegal
+	n := a.EventsLost + a.OverAdmissions + a.FalseDenials + a.PositionMismatches + a.HistoryMismatches +
+		a.EventsRejected + a.NodeCrashes + a.Linearizability.Illegal
 	if a.Linearizable != nil && !*a.Linearizable && a.Linearizability.Illegal == 0 {
 		n++
 	}

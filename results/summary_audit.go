@@ -13,7 +13,10 @@ func (p *printer) audit(a *Audit) {
 	}
 	p.line("    %s %s, %s acknowledged", p.dim("·"), plural(a.Sessions, "session"), plural(a.EventsAcknowledged, "event"))
 	if a.Unacknowledged > 0 {
-		p.line("    %s %s sent and never answered: they may be there or not", p.dim("·"), plural(a.Unacknowledged, "event"))
+		p.line("    %s %s may be there or not: never answered, or only after a try that was not", p.dim("·"), plural(a.Unacknowledged, "event"))
+	}
+	if a.Uncounted > 0 {
+		p.line("    %s %s whose events the target does not count: of those only the loss of the newest shows", p.dim("·"), plural(a.Uncounted, "session"))
 	}
 	for _, m := range auditMetrics {
 		kind := strings.TrimPrefix(m.name, "audit.")

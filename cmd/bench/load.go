@@ -25,6 +25,9 @@ import (
 // that no limit is met.
 const sessionsEach = 1000
 
+// answerTimeout is how long a batch may take before the server counts as stuck.
+const answerTimeout = 10 * time.Second
+
 // load is a closed loop: every connection posts, waits for its answer, and posts
 // again. It shows the most that the cluster takes, not how it answers at a rate.
 type load struct {
@@ -44,6 +47,17 @@ func newLoad(urls []string, r row) *load {
 	return l
 }
 
+// close closes the connections.
+func (l *load) close() error {
+	var errs []error
+	for _, c := range l.conns {
+		if c.net != nil {
+			errs = append(errs, c.net.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // result is what a run of the load came to.
 type result struct {
 	events    int
@@ -56,6 +70,7 @@ const maxLatencyUS = 60_000_000
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, maxLatencyUS, 3) }
 
 func (l *load) run(ctx context.Context, duration time.Duration) (result, error) {
+	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	sum := result{latencyUS: newHistogram()}
@@ -74,7 +89,7 @@ func (l *load) run(ctx context.Context, duration time.Duration) (result, error) 
 	}
 	err := group.Wait()
 	sum.took = time.Since(begun)
-	return sum, err
+	return sum, errors.Join(err, parent.Err())
 }
 
 // conn is one connection and the sessions that it keeps alive.
@@ -104,6 +119,9 @@ func (c *conn) post(ctx context.Context) (events int, latencyUS *hdrhistogram.Hi
 	for ctx.Err() == nil {
 		c.build()
 		begun := time.Now()
+		if err := c.net.SetDeadline(begun.Add(answerTimeout)); err != nil {
+			return events, latencyUS, err
+		}
 		if _, err := c.net.Write(c.request); err != nil {
 			return events, latencyUS, err
 		}

@@ -96,6 +96,7 @@ func measure(ctx context.Context, binary string, r row, duration time.Duration) 
 		urls = []string{leader.URL}
 	}
 	load := newLoad(urls, r)
+	defer func() { err = errors.Join(err, load.close()) }()
 	if _, err := load.run(ctx, duration/5); err != nil {
 		return f, err
 	}

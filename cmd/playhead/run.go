@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,6 +66,9 @@ was crossed.`,
 		if len(o.targets) > 0 && len(scenario.Faults) > 0 {
 			return usageError{errors.New("the scenario's faults need processes that playhead started itself: add --no-faults, or leave --target out")}
 		}
+		if o.targets, err = parseTargets(o.targets); err != nil {
+			return usageError{err}
+		}
 		r := newRunner(scenario, o, c.OutOrStdout(), c.ErrOrStderr())
 		return r.run(c.Context())
 	}
@@ -83,6 +86,8 @@ type runner struct {
 	startedAt time.Time
 
 	fleet   *sim.Fleet
+	plan    driver.Fleet // the fleet, its session ids perhaps salted
+	target  results.Target
 	log     *audit.Log
 	cluster *target.Cluster // nil: an outside target
 	urls    []string
@@ -111,8 +116,8 @@ func (r *runner) scaled(d time.Duration) time.Duration {
 }
 
 func (r *runner) run(ctx context.Context) (err error) {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		return fmt.Errorf("make the run's directory: %w", err)
+	if err := r.makeDir(); err != nil {
+		return err
 	}
 	startMS := startOfPlan(r.scenario)
 	r.progress.stage("population: %s", describePopulation(r.scenario))
@@ -123,44 +128,62 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	stop = sync.OnceValue(stop)
 	defer func() {
-		if stopErr := stop(); stopErr != nil {
-			err = errors.Join(err, stopErr)
+		if stopErr := stop(); err == nil {
+			err = stopErr
 		}
 	}()
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
 	r.driver = driver.New(driver.Config{
-		Fleet: r.fleet, StartMS: startMS, Targets: r.urls,
+		Fleet: r.plan, StartMS: startMS, Targets: r.urls,
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Log: r.log,
 	})
 	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
-	trouble = errors.Join(trouble, r.audit(context.WithoutCancel(ctx), record))
-	if err := r.finish(record, series); err != nil {
-		return errors.Join(err, trouble)
+	trouble = errors.Join(trouble, r.audit(context.WithoutCancel(ctx), record), stop())
+	r.noteCrashes(record)
+	return r.finish(record, series, trouble)
+}
+
+// makeDir makes the run's folder, and takes an older run's record out of it: a run
+// that fails must not leave another's verdict behind.
+func (r *runner) makeDir() error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return fmt.Errorf("make the run's directory: %w", err)
 	}
-	code := record.ExitCode()
-	switch {
-	case trouble != nil && code != results.ExitViolated:
-		return trouble
-	case code != results.ExitPass:
-		return verdictError{code, trouble}
+	if err := os.Remove(filepath.Join(r.dir, "run.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("clear the run's directory: %w", err)
 	}
 	return nil
+}
+
+// noteCrashes counts the servers that ended by themselves, which no target may.
+func (r *runner) noteCrashes(record *results.Run) {
+	if r.cluster == nil {
+		return
+	}
+	for _, crash := range r.cluster.Crashes() {
+		record.Audit.NodeCrashes++
+		record.Audit.Examples = append(record.Audit.Examples, results.Example{Kind: "node_crashes", Detail: crash.Error()})
+	}
 }
 
 // boot starts the cluster, unless an outside target was named.
 func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 	if len(r.options.targets) > 0 {
-		for _, url := range r.options.targets {
-			r.urls = append(r.urls, strings.TrimRight(url, "/"))
+		r.urls = r.options.targets
+		salted := newSaltedFleet(r.fleet)
+		r.plan, r.target = salted, results.Target{
+			Design: results.External, Nodes: len(r.urls), URLs: r.urls, Salt: fmt.Sprintf("%x", salted.salt),
 		}
-		return func() error { return nil }, nil
+		return func() error { return nil }, checkTerms(ctx, r.urls[0], r.keepalive(), r.lease())
 	}
 	r.progress.stage("target: %d server processes on loopback", r.scenario.Target.Nodes)
+	r.plan, r.target = r.fleet, results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes}
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program, to start servers with: %w", err)
@@ -201,6 +224,7 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	broken := make(chan brokenTarget, 1)
 	watched := make(chan []results.Interval, 1)
 	started := make(chan struct{})
+	r.startedAt = time.Now()
 	breaking, stopBreaking := context.WithCancel(ctx)
 	defer stopBreaking()
 	go func() {
@@ -218,9 +242,8 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
 	record := &results.Run{
 		ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed, StartedAt: r.startedAt, DurationS: played.Seconds(),
-		Interrupted: ctx.Err() != nil,
-		Target:      results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes},
-		Load:        r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
+		MeasuredS: measuredS, Interrupted: played < r.scenario.Duration, Target: r.target,
+		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
 	}
 	for _, second := range series {
 		record.Load.ActiveSessionsPeak = max(record.Load.ActiveSessionsPeak, second.ActiveSessions)
@@ -282,6 +305,7 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 		FalseDenials:       report.Violations[audit.KindFalseDenial],
 		PositionMismatches: report.Violations[audit.KindPosition],
 		HistoryMismatches:  report.Violations[audit.KindHistory],
+		EventsRejected:     report.Violations["events_rejected"],
 		Linearizable:       report.Linearizability.Verdict(),
 		Linearizability: results.Linearizability{
 			AccountsChecked: report.Linearizability.Checked,
@@ -300,25 +324,47 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	return nil
 }
 
-// finish judges the run, writes its folder and tells its end.
-func (r *runner) finish(record *results.Run, series []results.Interval) error {
+// finish judges the run, tells its end, and writes its folder. A run that met
+// trouble, was broken off or measured nothing has no verdict but a violation.
+func (r *runner) finish(record *results.Run, series []results.Interval, trouble error) error {
+	switch {
+	case trouble != nil:
+		record.VoidReason = trouble.Error()
+	case record.Interrupted:
+		record.VoidReason = fmt.Sprintf("interrupted after %.1f s of %v", record.DurationS, r.scenario.Duration)
+	case len(record.Operations) == 0:
+		record.VoidReason = "nothing was due in the measured time: play a larger share of the population, or play longer"
+	}
 	measurements := r.driver.Recorder().Measurements()
 	record.Thresholds = results.Evaluate(record, measurements, r.scenario.Thresholds)
 	record.Verdict = record.Judge()
 	files := results.Files{Measurements: measurements, Series: series, Scenario: r.scenario.Raw}
-	if err := results.Write(r.dir, record, files); err != nil {
-		return fmt.Errorf("write the run: %w", err)
-	}
+	trouble = errors.Join(trouble, results.Write(r.dir, record, files))
 	r.progress.end()
-	if r.options.json {
-		text, err := os.ReadFile(filepath.Join(r.dir, "run.json"))
-		if err != nil {
-			return fmt.Errorf("read the run back: %w", err)
-		}
-		fmt.Fprintf(r.out, "%s", text)
-		return nil
+	if err := r.tell(record); err != nil {
+		trouble = errors.Join(trouble, err)
 	}
-	return results.Summary(r.out, record, isTerminal(r.out))
+	code := record.ExitCode()
+	switch {
+	case trouble != nil && code != results.ExitViolated:
+		return trouble
+	case code != results.ExitPass:
+		return verdictError{code, trouble}
+	}
+	return nil
+}
+
+// tell prints the run: its summary, or its record as it stands in the folder.
+func (r *runner) tell(record *results.Run) error {
+	if !r.options.json {
+		return results.Summary(r.out, record, isTerminal(r.out))
+	}
+	text, err := os.ReadFile(filepath.Join(r.dir, "run.json"))
+	if err != nil {
+		return fmt.Errorf("read the run back: %w", err)
+	}
+	_, err = r.out.Write(text)
+	return err
 }
 
 func isTerminal(w io.Writer) bool {

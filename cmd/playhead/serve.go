@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,9 +106,11 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 		*to = d
 	}
 	for name, to := range map[string]*int{"bootstrap-expect": &cfg.Raft.BootstrapExpect, "default-streams": &cfg.DefaultStreams} {
-		if _, err := fmt.Sscan(v.GetString(name), to); err != nil {
+		n, err := strconv.Atoi(v.GetString(name))
+		if err != nil {
 			return cfg, fmt.Errorf("%s: expected an integer, got %q", name, v.GetString(name))
 		}
+		*to = n
 	}
 	return cfg, nil
 }
@@ -134,16 +138,17 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 	log.Info("node is up", "node", cfg.Raft.NodeID, "http", node.HTTPAddress(), "raft", cfg.Raft.RaftAddress, "data", cfg.Raft.DataDir)
 	served := make(chan error, 1)
 	go func() { served <- node.Serve() }()
+	var serveErr error
 	select {
-	case err := <-served:
-		return err
+	case serveErr = <-served:
+		close(served) // Close below lets nothing be served any more
 	case <-ctx.Done():
 	}
 	log.Info("shutting down", "node", cfg.Raft.NodeID)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if err := node.Close(closing); err != nil {
-		return fmt.Errorf("stop node %s: %w", cfg.Raft.NodeID, err)
+		return errors.Join(serveErr, fmt.Errorf("stop node %s: %w", cfg.Raft.NodeID, err))
 	}
-	return <-served
+	return errors.Join(serveErr, <-served)
 }
