@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -49,7 +51,7 @@ func (s *Server) postMember(c echo.Context) error {
 		RaftAddress string `json:"raft_address"`
 		Voter       *bool  `json:"voter"` // absent: it votes
 	}{}
-	body, err := readStrict(c, &member)
+	body, err := readStrict(c, &member, "node_id", "raft_address", "voter")
 	if err != nil {
 		return err
 	}
@@ -58,6 +60,10 @@ func (s *Server) postMember(c echo.Context) error {
 	}
 	if member.RaftAddress == "" {
 		return badField("raft_address", "host:port")
+	}
+	if !s.dialable {
+		return newProblem(http.StatusConflict, "this node listens for clients on "+s.HTTPAddress()+
+			", which other nodes cannot dial: start it with an address that they can before others join it")
 	}
 	return s.reconfigure(c, body, func(ctx context.Context) error {
 		return s.node.AddMember(ctx, member.NodeID, member.RaftAddress, member.Voter == nil || *member.Voter)
@@ -80,7 +86,7 @@ func (s *Server) postLeadership(c echo.Context) error {
 		return err
 	}
 	if len(scratch.body) > 0 {
-		if err := decodeStrict(scratch.body, &to); err != nil {
+		if err := decodeStrict(scratch.body, &to, "node_id"); err != nil {
 			return err
 		}
 	}
@@ -102,6 +108,10 @@ func (s *Server) reconfigure(c echo.Context, body []byte, change func(context.Co
 
 // postSnapshot makes this node write a snapshot now.
 func (s *Server) postSnapshot(c echo.Context) error {
+	deadline := time.Now().Add(snapshotTimeout + writeTimeout) // other requests are given writeTimeout alone
+	if err := http.NewResponseController(c.Response()).SetWriteDeadline(deadline); err != nil {
+		return fmt.Errorf("give a snapshot its time: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), snapshotTimeout)
 	defer cancel()
 	if err := s.node.TakeSnapshot(ctx); err != nil {
@@ -121,7 +131,7 @@ func (s *Server) getReady(c echo.Context) error {
 		return raft.ErrNoLeader
 	}
 	if s.closing.Load() {
-		return newProblemLater("the node is shutting down")
+		return errShuttingDown
 	}
 	if status.CommitIndex == 0 { // just started: it knows who leads, and not yet how far the log is
 		return newProblemLater("the leader has not told yet what is committed")

@@ -62,6 +62,34 @@ func TestReadLevels(t *testing.T) {
 	}
 }
 
+// TestFollowerBehind: what a follower has not applied yet keeps no reader waiting
+// whom the leader answers.
+func TestFollowerBehind(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	behind := c.followers(t)[0]
+	behind.views.mu.RLock() // it applies nothing
+	index := c.leader(t).tell(t, newEvent(1, 1, "start")).index(t)
+	for _, level := range []string{"", "leader", "linearizable"} {
+		a := behind.get(t, withLevel(sessionsPath(42), level), headerMinIndex, formatIndex(index))
+		if a.want(t, http.StatusOK); a.index(t) < index {
+			t.Errorf("level %q: index %d, want %d", level, a.index(t), index)
+		}
+	}
+	behind.get(t, sessionsPath(42)+"?consistency=stale", headerMinIndex, formatIndex(index)).wantProblem(t, http.StatusServiceUnavailable, "")
+	behind.get(t, sessionsPath(42), headerMinIndex, "x").wantProblem(t, http.StatusBadRequest, headerMinIndex)
+	behind.views.mu.RUnlock()
+	behind.get(t, sessionsPath(42)+"?consistency=stale", headerMinIndex, formatIndex(index)).want(t, http.StatusOK)
+
+	// On all addresses, only a node that is alone may listen.
+	behind.shutDown(t)
+	cfg := behind.cfg
+	cfg.HTTPAddress, cfg.Raft.BootstrapExpect, cfg.Raft.Join = ":0", 1, nil
+	if s, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "can dial") {
+		t.Errorf("one of three nodes on all addresses: %v, %v", s, err)
+	}
+}
+
 // TestMinIndexBeyondTheEnd: what nobody wrote is waited for no longer than a
 // request may take.
 func TestMinIndexBeyondTheEnd(t *testing.T) {

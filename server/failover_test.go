@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,24 +56,29 @@ func TestNoQuorum(t *testing.T) {
 	}
 	rafttest.Eventually(t, within, "the leader notices", func() bool { return !left.node.IsLeader() })
 	before := left.get(t, sessionsPath(42)+"?consistency=stale")
-	for name, a := range map[string]answer{
-		"put":          left.send(t, http.MethodPut, "/v1/accounts/42", `{"max_streams":9}`),
-		"events":       left.send(t, http.MethodPost, "/v1/events", []event{newEvent(1, 2, "stop")}),
-		"start":        left.start(t, newEvent(2, 0, "start")),
-		"hide":         left.send(t, http.MethodDelete, profilePath(42, 1)+"/history/80", nil),
-		"leader":       left.get(t, sessionsPath(42)),
-		"linearizable": left.get(t, sessionsPath(42)+"?consistency=linearizable"),
-		"ready":        left.get(t, "/readyz"),
-		"member":       left.send(t, http.MethodDelete, "/v1/cluster/members/"+gone[0].nodeID, nil),
-		"leadership":   left.send(t, http.MethodPost, "/v1/cluster/leadership", nil),
+	var asking sync.WaitGroup // at once, because each waits for an election
+	for _, r := range []struct {
+		method, path string
+		body         any
+	}{
+		{http.MethodPut, "/v1/accounts/42", `{"max_streams":9}`},
+		{http.MethodPost, "/v1/events", []event{newEvent(1, 2, "stop")}},
+		{http.MethodPost, sessionsPath(42), newEvent(2, 0, "start")},
+		{http.MethodDelete, profilePath(42, 1) + "/history/80", nil},
+		{http.MethodGet, sessionsPath(42), nil},
+		{http.MethodGet, sessionsPath(42) + "?consistency=linearizable", nil},
+		{http.MethodGet, "/readyz", nil},
+		{http.MethodDelete, "/v1/cluster/members/" + gone[0].nodeID, nil},
+		{http.MethodPost, "/v1/cluster/leadership", nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			a.wantProblem(t, http.StatusServiceUnavailable, "")
-			if a.header.Get("Retry-After") == "" {
-				t.Error("no Retry-After")
+		asking.Go(func() {
+			a, err := left.trySend(r.method, r.path, r.body)
+			if err != nil || a.status != http.StatusServiceUnavailable || a.header.Get("Content-Type") != "application/problem+json" || a.header.Get("Retry-After") == "" {
+				t.Errorf("%s %s: %v, %d %v %s", r.method, r.path, err, a.status, a.header, a.body)
 			}
 		})
 	}
+	asking.Wait()
 	before.want(t, http.StatusOK)
 	left.get(t, "/healthz")
 	if body := left.get(t, "/v1/cluster").want(t, http.StatusOK); body["leader_id"] != "" || body["role"] == "leader" {
@@ -177,5 +184,37 @@ func TestConfigRefused(t *testing.T) {
 			t.Errorf("%s: opened", name)
 			_ = s.Close(t.Context())
 		}
+	}
+}
+
+// TestListenOnAllAddresses: nobody can dial that, so it is for a node alone, which
+// takes no other in.
+func TestListenOnAllAddresses(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0"} {
+		for name, change := range map[string]func(*Config){
+			"to be added": func(c *Config) { c.Raft.BootstrapExpect = 0 },
+			"one of two": func(c *Config) {
+				c.Raft.RaftAddress, c.Raft.BootstrapExpect = "127.0.0.1:1", 2
+				c.Raft.Join = []string{"127.0.0.1:1", "127.0.0.1:2"}
+			},
+			"joining": func(c *Config) { c.Raft.RaftAddress, c.Raft.Join = "127.0.0.1:1", []string{"127.0.0.1:1"} },
+		} {
+			cfg := testConfig(t.TempDir())
+			change(&cfg)
+			if err := cfg.Validate(); err != nil {
+				t.Errorf("%s on %s: %v", name, cfg.HTTPAddress, err)
+			}
+			cfg.HTTPAddress = address
+			if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "http is "+address) {
+				t.Errorf("%s on %s: %v", name, address, err)
+			}
+		}
+	}
+	n := startSingle(t, func(c *Config) { c.HTTPAddress = "0.0.0.0:0" })
+	n.tell(t, newEvent(1, 1, "start"))
+	p := n.send(t, http.MethodPost, "/v1/cluster/members", `{"node_id":"n2","raft_address":"127.0.0.1:1"}`).wantProblem(t, http.StatusConflict, "")
+	if detail, _ := p["detail"].(string); !strings.Contains(detail, "cannot dial") {
+		t.Errorf("refused because %s", detail)
 	}
 }

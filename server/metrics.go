@@ -12,7 +12,7 @@ import (
 )
 
 // metrics are what /metrics tells. Labels are bounded: routes are the patterns of
-// the API, codes are classes.
+// the API, methods those that it knows, codes the statuses that the nodes answer with.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -37,6 +37,9 @@ func newMetrics(s *Server) *metrics {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
+	counter := func(name, help string, value func() uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+	}
 	m.registry.MustRegister(m.requests, m.duration, m.refused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("playhead_raft_leader", "1 while this node leads.", func() float64 {
@@ -47,6 +50,15 @@ func newMetrics(s *Server) *metrics {
 		}),
 		gauge("playhead_raft_applied_index", "Index of the newest log entry applied here.", func() float64 {
 			return float64(s.node.AppliedIndex())
+		}),
+		counter("playhead_raft_leader_changes_total", "Leaders that this node has heard of, one after another.", s.node.LeaderChanges),
+		counter("playhead_raft_entries_total", "Log entries that this node has submitted as leader.", func() uint64 {
+			entries, _ := s.node.BatchCounts()
+			return entries
+		}),
+		counter("playhead_raft_commands_total", "Commands that rode in these entries.", func() uint64 {
+			_, commands := s.node.BatchCounts()
+			return commands
 		}),
 		gauge("playhead_requests_in_flight", "Requests being answered now.", func() float64 {
 			return float64(len(s.inFlight))

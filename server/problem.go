@@ -44,6 +44,9 @@ func newProblemLater(detail string) *problem {
 	return p
 }
 
+// errShuttingDown answers what comes while the node closes.
+var errShuttingDown = newProblemLater("the node is shutting down")
+
 func badField(field, expected string) *problem {
 	p := newProblem(http.StatusBadRequest, field+": expected "+expected)
 	p.Field = field

@@ -155,6 +155,7 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`playhead_http_requests_total{code="200",method="POST",route="/v1/events"} 1`, "playhead_raft_leader 1", "playhead_http_request_seconds_bucket",
 		"playhead_raft_applied_index", "playhead_requests_in_flight", "go_goroutines",
+		"playhead_raft_leader_changes_total 1\n", "playhead_raft_entries_total 1\n", "playhead_raft_commands_total 1\n",
 	} {
 		if !strings.Contains(string(a.body), want) {
 			t.Errorf("%s is missing", want)

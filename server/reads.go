@@ -35,15 +35,19 @@ func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.M
 	if level != "" && level != "stale" && level != "leader" && level != "linearizable" {
 		return badField("consistency", "stale, leader or linearizable")
 	}
+	minIndex, err := minIndexHeader(c)
+	if err != nil {
+		return err
+	}
+	if level != "stale" && !s.node.IsLeader() {
+		return s.forward(c, nil) // the leader waits for the index
+	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
 	defer cancel()
-	if err := s.waitMinIndex(ctx, c.Request().Header.Get(headerMinIndex)); err != nil {
+	if err := s.waitMinIndex(ctx, minIndex); err != nil {
 		return err
 	}
 	if level != "stale" {
-		if !s.node.IsLeader() {
-			return s.forward(c, nil)
-		}
 		wait := s.node.LeaderReadIndex
 		if level == "linearizable" {
 			wait = s.node.LinearizableReadIndex
@@ -55,7 +59,6 @@ func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.M
 	// Taken before the read, so that all of the entry it names is in the answer.
 	setIndex(c, s.node.AppliedIndex())
 	var answer any
-	var err error
 	s.views.read(s.clock(), func(state *viewing.State, now viewing.Millis) {
 		answer, err = f(state, now)
 	})
@@ -65,15 +68,21 @@ func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.M
 	return c.JSON(http.StatusOK, answer)
 }
 
-// waitMinIndex waits until this node shows the index that the reader has seen.
-func (s *Server) waitMinIndex(ctx context.Context, text string) error {
+// minIndexHeader reads the index that the reader has seen, 0 where it does not say.
+func minIndexHeader(c echo.Context) (uint64, error) {
+	text := c.Request().Header.Get(headerMinIndex)
 	if text == "" {
-		return nil
+		return 0, nil
 	}
 	index, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return badField(headerMinIndex, "an index, as Playhead-Index told it")
+		return 0, badField(headerMinIndex, "an index, as Playhead-Index told it")
 	}
+	return index, nil
+}
+
+// waitMinIndex waits until this node shows the index that the reader has seen.
+func (s *Server) waitMinIndex(ctx context.Context, index uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, minIndexTimeout)
 	defer cancel()
 	return s.node.WaitApplied(ctx, index)

@@ -26,7 +26,8 @@ const keptBytes = 1 << 20
 const trustedBytes = 64 << 10
 
 // scratch is what a write needs from request to answer. It goes back to the pool
-// when the answer is written, unless the command may still be under way.
+// when the request is answered, unless its body was passed on to the leader: the
+// transport may read that for longer than the handler runs.
 type scratch struct {
 	body     []byte
 	command  []byte
@@ -39,7 +40,7 @@ type scratch struct {
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (s *scratch) free() {
-	if cap(s.body) > keptBytes || cap(s.command) > keptBytes {
+	if max(cap(s.body), cap(s.command), cap(s.answer)) > keptBytes {
 		return
 	}
 	scratches.Put(s)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/viewing"
@@ -28,7 +29,8 @@ const (
 	writeTimeout      = time.Minute // of an answer, from the end of the request's headers
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	maxInFlight       = 4096 // requests answered at once; beyond it 429
+	answersTimeout    = 3 * time.Second // on closing, for requests under way to be answered
+	flushTimeout      = time.Second     // on closing, for the last answers to be sent
 )
 
 // Config is what a node is told.
@@ -53,7 +55,9 @@ type Server struct {
 	metrics     *metrics
 	listener    net.Listener
 	http        *http.Server
-	inFlight    chan struct{}
+	inFlight    chan struct{}       // holds a token for each request under way
+	bodies      *semaphore.Weighted // bytes of their bodies
+	dialable    bool                // other nodes can dial what HTTPAddress tells
 	closing     atomic.Bool
 }
 
@@ -76,11 +80,16 @@ func Open(cfg Config) (*Server, error) {
 		forwarder:   newForwarder(),
 		listener:    listener,
 		inFlight:    make(chan struct{}, maxInFlight),
+		bodies:      semaphore.NewWeighted(maxBodiesBytes),
+		dialable:    !isUnspecified(cfg.HTTPAddress),
 	}
 	cfg.Raft.HTTPAddress = listener.Addr().String()
 	cfg.Raft.Logger = cfg.Logger
 	if s.node, err = raft.Open(cfg.Raft, s.views); err != nil {
 		return nil, errors.Join(err, listener.Close())
+	}
+	if !s.dialable && s.hasPeers() {
+		return nil, errors.Join(notDialable(cfg.HTTPAddress), s.node.Close(context.Background()), listener.Close())
 	}
 	s.metrics = newMetrics(s)
 	s.http = &http.Server{
@@ -105,13 +114,25 @@ func (c *Config) Validate() error {
 	case c.DefaultStreams < 1 || c.DefaultStreams > viewing.MaxStreams:
 		return fmt.Errorf("default streams is %d: expected 1 to %d", c.DefaultStreams, viewing.MaxStreams)
 	}
-	if host, _, err := net.SplitHostPort(c.HTTPAddress); err == nil && len(c.Raft.Join) > 0 {
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			return fmt.Errorf("http is %s: expected an address that the other nodes can dial, because they pass requests on to it", c.HTTPAddress)
-		}
+	if alone := c.Raft.BootstrapExpect == 1 && len(c.Raft.Join) == 0; !alone && isUnspecified(c.HTTPAddress) {
+		return notDialable(c.HTTPAddress)
 	}
 	return c.Raft.Validate()
 }
+
+func notDialable(address string) error {
+	return fmt.Errorf("http is %s: expected an address that the other nodes can dial, because they pass requests on to it", address)
+}
+
+// isUnspecified reports whether an address to listen on means all of this machine's.
+func isUnspecified(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
+}
+
+// hasPeers reports whether the data directory knows of a cluster of more than this node.
+func (s *Server) hasPeers() bool { return len(s.node.Status(context.Background()).Members) > 1 }
 
 // HTTPAddress is where the node listens for clients.
 func (s *Server) HTTPAddress() string { return s.listener.Addr().String() }
@@ -124,22 +145,59 @@ func (s *Server) Serve() error {
 	return nil
 }
 
-// Close hands leadership over, lets requests under way end, and stops the node.
-// It takes no longer than ctx allows.
+// Close ends the node; it is to be called once. Nothing is accepted any more,
+// requests under way are answered (for at most half of the time that ctx leaves,
+// and answersTimeout), the log hands leadership over and lets go of the disk, and
+// connections still open are cut. It returns an error when requests were cut.
+//
+// It takes no longer than ctx allows, but for the disk, which raft.Node.Close
+// awaits for a while even then.
 func (s *Server) Close(ctx context.Context) error {
 	s.closing.Store(true)
-	if s.node.IsLeader() {
-		err := s.node.TransferLeadership(ctx, "")
-		if err != nil && !errors.Is(err, raft.ErrMemberRefused) { // refused: there is nobody else
-			s.log.Warn("leadership was not handed over; the others elect a leader", "error", err)
-		}
+	flushing, flushed := context.WithCancel(ctx)
+	defer flushed()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = s.http.Shutdown(flushing) // says only that connections were open, which may never have asked
+	}()
+	err := s.awaitRequests(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close()) // no handler is to run on over a closed node
 	}
-	err := s.http.Shutdown(ctx)
+	s.forwarder.client.CloseIdleConnections()
+	// Only now, so that no write under way meets a change of leaders.
+	err = errors.Join(err, s.node.Close(ctx))
+	flush := time.AfterFunc(flushTimeout, flushed)
+	defer flush.Stop()
+	<-stopped
+	_ = s.http.Close()
 	if closing := s.listener.Close(); !errors.Is(closing, net.ErrClosed) { // it never served
 		err = errors.Join(err, closing)
 	}
-	s.forwarder.client.CloseIdleConnections()
-	return errors.Join(err, s.node.Close(ctx))
+	return err
+}
+
+// awaitRequests waits until no request is under way, and lets no further one begin:
+// it takes the place of each.
+func (s *Server) awaitRequests(ctx context.Context) error {
+	within := answersTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		within = min(within, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for taken := range cap(s.inFlight) {
+		select {
+		case s.inFlight <- struct{}{}:
+		case <-ctx.Done():
+			if busy := len(s.inFlight) - taken; busy > 0 {
+				return fmt.Errorf("%d requests under way were cut: %w", busy, ctx.Err())
+			}
+			return nil // an ended ctx asks for haste
+		}
+	}
+	return nil
 }
 
 func (s *Server) clock() viewing.Millis { return viewing.Millis(time.Now().UnixMilli()) }
@@ -174,24 +232,6 @@ func (s *Server) routes() *echo.Echo {
 	e.GET("/readyz", s.getReady)
 	e.GET("/metrics", s.metrics.handler())
 	return e
-}
-
-// bound refuses what is beyond the node's capacity before any work is spent on it.
-// A busy node lives and can be watched: whoever asks for that is never refused.
-func (s *Server) bound(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if path := c.Path(); path == "/healthz" || path == "/metrics" {
-			return next(c)
-		}
-		select {
-		case s.inFlight <- struct{}{}:
-			defer func() { <-s.inFlight }()
-			return next(c)
-		default:
-			s.metrics.refused.Inc()
-			return raft.ErrOverloaded
-		}
-	}
 }
 
 func isTimeout(err error) bool {

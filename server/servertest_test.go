@@ -60,6 +60,12 @@ func startNode(t testing.TB, cfg Config) *testNode {
 	if err != nil {
 		t.Fatalf("open %s: %v", cfg.Raft.NodeID, err)
 	}
+	return serveNode(t, s, cfg)
+}
+
+// serveNode serves an open node, which stops when the test ends.
+func serveNode(t testing.TB, s *Server, cfg Config) *testNode {
+	t.Helper()
 	n := &testNode{Server: s, cfg: cfg, served: make(chan error, 1)}
 	go func() { n.served <- s.Serve() }()
 	t.Cleanup(func() { n.crash(t) })

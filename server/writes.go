@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -19,11 +20,13 @@ import (
 func (s *Server) postEvents(c echo.Context) error {
 	scratch := scratches.Get().(*scratch)
 	if err := scratch.readBody(c.Request()); err != nil {
+		scratch.free()
 		return err
 	}
 	if !s.node.IsLeader() {
 		return s.forward(c, scratch.body)
 	}
+	defer scratch.free()
 	valid, err := s.collect(scratch, c.Request().Header.Get(echo.HeaderContentType))
 	if err != nil {
 		return err
@@ -34,11 +37,11 @@ func (s *Server) postEvents(c echo.Context) error {
 			return err
 		}
 		fillOutcomes(scratch.outcomes, answer.([]viewing.Outcome))
+	} else {
+		setIndex(c, s.node.AppliedIndex()) // nothing was written: what the reader could have seen
 	}
 	scratch.answer = appendOutcomes(scratch.answer[:0], scratch.outcomes)
-	err = writeJSON(c, http.StatusOK, scratch.answer)
-	scratch.free()
-	return err
+	return writeJSON(c, http.StatusOK, scratch.answer)
 }
 
 // collect turns a body into a command of its valid events and an outcome for each
@@ -87,11 +90,13 @@ func (s *Server) postSession(c echo.Context) error {
 	}
 	scratch := scratches.Get().(*scratch)
 	if err := scratch.readBody(c.Request()); err != nil {
+		scratch.free()
 		return err
 	}
 	if !s.node.IsLeader() {
 		return s.forward(c, scratch.body)
 	}
+	defer scratch.free()
 	e := &scratch.event
 	e.Reset()
 	if err := scratch.decoder.DecodeStart(scratch.body, e); err != nil {
@@ -121,9 +126,7 @@ func (s *Server) postSession(c echo.Context) error {
 		status = http.StatusOK
 	}
 	scratch.answer = appendAdmission(scratch.answer[:0], sessionID, admission, s.keepaliveMS)
-	err = writeJSON(c, status, scratch.answer)
-	scratch.free()
-	return err
+	return writeJSON(c, status, scratch.answer)
 }
 
 func tooManyStreams(a viewing.Admission) *problem {
@@ -146,7 +149,7 @@ func (s *Server) putAccount(c echo.Context) error {
 		AccountID  uint64 `json:"account_id"`
 		MaxStreams *int   `json:"max_streams"`
 	}
-	body, err := readStrict(c, &account)
+	body, err := readStrict(c, &account, "account_id", "max_streams")
 	if err != nil {
 		return err
 	}
@@ -198,19 +201,56 @@ func (s *Server) propose(c echo.Context, command []byte) (any, error) {
 	return answer, nil
 }
 
-// readStrict reads a small JSON body into to; an unknown field is an error.
-func readStrict(c echo.Context, to any) (body []byte, err error) {
+// readStrict reads a small JSON body into to, whose fields are named.
+func readStrict(c echo.Context, to any, fields ...string) (body []byte, err error) {
 	scratch := scratch{}
 	if err := scratch.readBody(c.Request()); err != nil {
 		return nil, err
 	}
-	return scratch.body, decodeStrict(scratch.body, to)
+	return scratch.body, decodeStrict(scratch.body, to, fields...)
 }
 
-func decodeStrict(body []byte, to any) error {
+func decodeStrict(body []byte, to any, fields ...string) error {
+	if err := checkFields(body, fields); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, to); err != nil {
+		return badBody(err)
+	}
+	return nil
+}
+
+// checkFields wants one JSON object of these fields, each at most once: to
+// encoding/json alone case would not matter, and the last of two would count.
+func checkFields(body []byte, fields []string) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(to); err != nil {
+	begin, err := decoder.Token()
+	if err != nil {
+		return badBody(err)
+	}
+	if begin != json.Delim('{') {
+		return badField("body", "a JSON object")
+	}
+	var seen []string
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return badBody(err)
+		}
+		name, _ := token.(string) // a key is a string, or Token would have failed
+		if !slices.Contains(fields, name) {
+			return badField(name, "no such field")
+		}
+		if slices.Contains(seen, name) {
+			return badField(name, "no second value")
+		}
+		seen = append(seen, name)
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return badBody(err)
+		}
+	}
+	if _, err := decoder.Token(); err != nil { // the closing brace
 		return badBody(err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
@@ -226,13 +266,8 @@ func badBody(err error) error {
 	switch {
 	case errors.As(err, &field):
 		return field
-	case errors.As(err, &wrongType) && wrongType.Field == "":
-		return badField("body", "a JSON object")
 	case errors.As(err, &wrongType):
 		return badField(wrongType.Field, "a value of type "+wrongType.Type.String())
-	}
-	if _, name, found := strings.Cut(err.Error(), "unknown field "); found {
-		return badField(strings.Trim(name, `"`), "no such field")
 	}
 	return newProblem(http.StatusBadRequest, "body: "+err.Error())
 }
