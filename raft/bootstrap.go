@@ -125,11 +125,15 @@ func (n *Node) found(founders []helloAnswer) error {
 		})
 	}
 	// First: a crash in between leaves an empty disk, which is guarded again.
-	if err := n.guard.lift(); err != nil {
+	before, err := n.guard.lift()
+	if err != nil {
 		return err
 	}
-	err := n.raft.BootstrapCluster(configuration).Error()
-	if err != nil && !errors.Is(err, hraft.ErrCantBootstrap) {
+	err = n.raft.BootstrapCluster(configuration).Error()
+	if errors.Is(err, hraft.ErrCantBootstrap) { // a leader found us first
+		return n.guard.lower(before)
+	}
+	if err != nil {
 		return fmt.Errorf("found the cluster: %w", err)
 	}
 	n.logger.Info("founded the cluster", "nodes", len(founders))

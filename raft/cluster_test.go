@@ -3,6 +3,8 @@ package raft_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -45,24 +47,29 @@ func TestFollowerTellsTheLeader(t *testing.T) {
 
 func TestLinearizableReadShowsAcknowledgedWrites(t *testing.T) {
 	c := rafttest.NewCluster(t, 3, newList)
-	leader, machine := c.Leader(t), c.Machine(c.LeaderAt(t)).(*list)
+	leader, at := c.Leader(t), (c.LeaderAt(t)+1)%3
+	follower, machine := c.Node(at), c.Machine(at).(*list)
 	var reading sync.WaitGroup
-	for range 8 {
+	for reader := range 8 {
 		reading.Go(func() {
-			for range 20 {
-				_, wrote, err := leader.Propose(within(t, 10*time.Second), []byte("w"))
+			for i := range 20 {
+				command := fmt.Sprintf("%d-%d", reader, i)
+				_, wrote, err := leader.Propose(within(t, 10*time.Second), []byte(command))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				held := len(machine.all())
 				index, err := leader.LinearizableReadIndex(within(t, 10*time.Second))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if index < wrote || leader.AppliedIndex() < index || len(machine.all()) < held {
-					t.Errorf("read index %d (applied %d) after a write at %d", index, leader.AppliedIndex(), wrote)
+				if err := follower.WaitApplied(within(t, 10*time.Second), index); err != nil {
+					t.Error(err)
+					return
+				}
+				if index < wrote || !slices.Contains(machine.all(), command) {
+					t.Errorf("a follower at read index %d does not show %s, written at %d", index, command, wrote)
 				}
 			}
 		})
@@ -188,10 +195,16 @@ func TestNodeOfAnotherClusterIsRefused(t *testing.T) {
 }
 
 func TestShutdownHandsLeadershipOver(t *testing.T) {
-	c := rafttest.NewCluster(t, 3, newList)
+	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) { cfg.HeartbeatTimeout = 2 * time.Second })
 	propose(t, c, "before")
 	old := c.LeaderAt(t)
+	term := c.Node(old).Status(within(t, time.Second)).Term
+	others := []*raft.Node{c.Node((old + 1) % 3), c.Node((old + 2) % 3)}
 	c.Shutdown(old)
+	// Sooner than their heartbeat timeout could have told the others.
+	if now := max(others[0].Status(t.Context()).Term, others[1].Status(t.Context()).Term); now <= term {
+		t.Errorf("term %d when the leader of term %d is down: it did not hand over", now, term)
+	}
 	holds(t, c, c.LeaderAt(t), propose(t, c, "after"), []string{"before", "after"})
 }
 

@@ -19,14 +19,17 @@ import (
 //	end-4   4     CRC-32C of everything before it
 //
 // An entry without commands is the mark a leader writes at the start of its
-// term; in place of commands it holds the cluster's id, 16 random bytes, of
-// which the first in the log counts. Entries live in logs and travel between nodes of different
+// term; in place of commands it holds the cluster's id, 16 random bytes. A
+// leader that does not know the id yet proposes one: the first in the log
+// counts. One that knows it adds the byte 1: a log with another id belongs to
+// another cluster. Entries live in logs and travel between nodes of different
 // versions: a change is a new version byte.
 const (
 	entryVersion     = 1
 	entryHeaderBytes = 1 + 8 + 4
 	entryTrailBytes  = 4
 	clusterIDBytes   = 16
+	settledByte      = 1 // after an id that the leader knew
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -45,9 +48,13 @@ func appendCommand(buf, command []byte) []byte {
 	return append(buf, command...)
 }
 
-// sealMark is a whole mark.
-func sealMark(stampMS int64, id clusterID) []byte {
-	return sealEntry(append(appendEntryHeader(nil), id[:]...), stampMS, 0)
+// sealMark is a whole mark; settled: the id is known and not a proposal.
+func sealMark(stampMS int64, id clusterID, settled bool) []byte {
+	buf := append(appendEntryHeader(nil), id[:]...)
+	if settled {
+		buf = append(buf, settledByte)
+	}
+	return sealEntry(buf, stampMS, 0)
 }
 
 // clusterID tells clusters apart, whatever their nodes are called; zero: not known yet.
@@ -73,6 +80,7 @@ type entry struct {
 	stampMS int64
 	count   int
 	cluster clusterID // of a mark
+	settled bool      // cluster is known, not proposed
 	body    []byte
 }
 
@@ -102,8 +110,8 @@ func decodeEntry(data []byte) (entry, error) {
 		count:   int(binary.BigEndian.Uint32(data[9:])),
 		body:    data[entryHeaderBytes : len(data)-entryTrailBytes],
 	}
-	if e.count == 0 && len(e.body) == clusterIDBytes {
-		e.cluster, e.body = clusterID(e.body), nil
+	if e.count == 0 {
+		e.takeMark()
 	}
 	rest := e.body
 	for i := range e.count {
@@ -117,6 +125,18 @@ func decodeEntry(data []byte) (entry, error) {
 		return entry{}, fmt.Errorf("%w: %d bytes after the last command", errDamagedEntry, len(rest))
 	}
 	return e, nil
+}
+
+// takeMark reads the body as a mark's, if it is one.
+func (e *entry) takeMark() {
+	switch {
+	case len(e.body) == clusterIDBytes:
+	case len(e.body) == clusterIDBytes+1 && e.body[clusterIDBytes] == settledByte:
+		e.settled = true
+	default:
+		return
+	}
+	e.cluster, e.body = clusterID(e.body[:clusterIDBytes]), nil
 }
 
 // next cuts the first command off the body; only after decodeEntry and at most count times.

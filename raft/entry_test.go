@@ -54,7 +54,7 @@ func TestEntryRefusesWrongCount(t *testing.T) {
 
 func TestMarkGolden(t *testing.T) {
 	id := clusterID{0: 0xab, 15: 0xcd}
-	got := sealMark(1, id)
+	got := sealMark(1, id, false)
 	const want = "01" + "0000000000000001" + "00000000" + "ab0000000000000000000000000000cd" + "caea55b5"
 	if hex.EncodeToString(got) != want {
 		t.Errorf("%x, want %s", got, want)

@@ -21,3 +21,9 @@ func (n *Node) LastLogIndexes() (first, last uint64) {
 
 // MayVote reports whether the node takes part in elections.
 func (n *Node) MayVote() bool { return n.guard.mayVote() }
+
+// RefusedStrangers reports whether another cluster's node was refused.
+func (n *Node) RefusedStrangers() bool { return n.trans.founder.told.Load() != 0 }
+
+// StopObserving makes the node miss every change of leadership from now on.
+func (n *Node) StopObserving() { n.raft.DeregisterObserver(n.observer) }

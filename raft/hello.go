@@ -11,6 +11,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // Limits of hello: one JSON line each way, after the byte 'H'.
@@ -116,40 +118,74 @@ const (
 
 // peerBook remembers the HTTP addresses of the peers.
 type peerBook struct {
-	nodeID string // ours, named when asking
+	nodeID string             // ours, named when asking
+	asking singleflight.Group // one question at a time to an address
 	mu     sync.Mutex
-	known  map[string]peerEntry // by raft address; pruned to the members
+	known  map[string]peerEntry // by raft address; pruned when the members change
 }
 
 type peerEntry struct {
-	answer helloAnswer
-	err    error
-	at     time.Time
+	answer   helloAnswer // the last one
+	at       time.Time   // of the answer; zero: none, or out of date
+	err      error       // of the last question
+	failedAt time.Time
 }
 
-// ask returns the peer's answer, from memory while it is fresh.
+// ask returns the peer's answer, from memory while it is fresh. With an error
+// it returns the last known answer, if there is one.
 func (p *peerBook) ask(ctx context.Context, raftAddress string) (helloAnswer, error) {
-	p.mu.Lock()
-	known, ok := p.known[raftAddress]
-	p.mu.Unlock()
-	if age := time.Since(known.at); ok && (known.err == nil && age < peerFresh || age < peerRetryAfter) {
+	if known, fresh := p.look(raftAddress); fresh {
 		return known.answer, known.err
 	}
-	answer, err := askHello(ctx, raftAddress, p.nodeID)
-	if err != nil && ctx.Err() != nil {
-		return answer, err // the caller's haste says nothing about the peer
+	// The question goes on when a caller leaves: its haste says nothing about the peer.
+	asked := p.asking.DoChan(raftAddress, func() (any, error) {
+		if known, fresh := p.look(raftAddress); fresh { // answered a moment ago
+			return known, nil
+		}
+		answer, err := askHello(context.WithoutCancel(ctx), raftAddress, p.nodeID)
+		return p.note(raftAddress, answer, err), nil
+	})
+	select {
+	case got := <-asked:
+		known := got.Val.(peerEntry)
+		return known.answer, known.err
+	case <-ctx.Done():
+		known, _ := p.look(raftAddress)
+		return known.answer, ctx.Err()
 	}
-	p.mu.Lock()
-	p.known[raftAddress] = peerEntry{answer: answer, err: err, at: time.Now()}
-	p.mu.Unlock()
-	return answer, err
 }
 
-// forget drops everything known, when the leader or the members changed.
+func (p *peerBook) look(raftAddress string) (known peerEntry, fresh bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known = p.known[raftAddress]
+	return known, time.Since(known.at) < peerFresh || time.Since(known.failedAt) < peerRetryAfter
+}
+
+// note keeps the last answer when a question fails.
+func (p *peerBook) note(raftAddress string, answer helloAnswer, err error) peerEntry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	entry := peerEntry{answer: answer, at: time.Now()}
+	if err != nil {
+		entry = peerEntry{answer: p.known[raftAddress].answer, err: err, failedAt: time.Now()}
+	}
+	p.known[raftAddress] = entry
+	return entry
+}
+
+// forget makes everything known out of date, when the leader or the members
+// changed; what was out of date already is dropped.
 func (p *peerBook) forget() {
 	p.mu.Lock()
-	clear(p.known)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	for address, known := range p.known {
+		if known.answer.NodeID == "" || known.at.IsZero() && known.err == nil {
+			delete(p.known, address)
+			continue
+		}
+		p.known[address] = peerEntry{answer: known.answer}
+	}
 }
 
 // askAll asks every address at the same time; nil where a node did not answer.

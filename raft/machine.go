@@ -52,6 +52,9 @@ func (m *machine) Apply(l *hraft.Log) any {
 	if err != nil {
 		panic(fmt.Sprintf("raft: apply entry %d: %v; remove this node's data directory and let it rejoin from its peers", l.Index, err))
 	}
+	if err := m.belongTo(e.cluster, e.settled); err != nil {
+		panic(fmt.Sprintf("raft: apply entry %d: %v; remove this node's data directory and start it with --bootstrap-expect 0", l.Index, err))
+	}
 	stampMS := max(e.stampMS, m.stampMS.Load())
 	var answers []any
 	if e.count > 0 && m.wantsAnswers() {
@@ -64,7 +67,6 @@ func (m *machine) Apply(l *hraft.Log) any {
 		}
 	}
 	m.stampMS.Store(stampMS)
-	m.belongTo(e.cluster)
 	m.advance(l.Index)
 	if m.appliedTerm.Swap(l.Term) != l.Term {
 		m.newTerm.broadcast()
@@ -72,11 +74,19 @@ func (m *machine) Apply(l *hraft.Log) any {
 	return answers
 }
 
-// belongTo adopts the first cluster id in the log.
-func (m *machine) belongTo(id clusterID) {
-	if id != (clusterID{}) {
-		m.cluster.CompareAndSwap(nil, &id)
+// errOtherCluster: the log or snapshot at hand continues another cluster's state.
+var errOtherCluster = errors.New("it belongs to another cluster")
+
+// belongTo adopts the first cluster id in the log; a proposal that came second
+// is void, a settled id has to be ours.
+func (m *machine) belongTo(id clusterID, settled bool) error {
+	if id == (clusterID{}) || m.cluster.CompareAndSwap(nil, &id) {
+		return nil
 	}
+	if ours := m.clusterID(); settled && id != ours {
+		return fmt.Errorf("%w: %s, and this node's state is of %s", errOtherCluster, id, ours)
+	}
+	return nil
 }
 
 // clusterID is the cluster's id; zero while it is not known.
@@ -149,12 +159,15 @@ func (m *machine) Restore(r io.ReadCloser) error {
 	if magic := string(header[:len(snapshotMagic)]); magic != snapshotMagic {
 		return fmt.Errorf("snapshot begins with %q, expected %q", magic, snapshotMagic)
 	}
+	id := clusterID(header[24:])
+	if ours := m.clusterID(); ours != (clusterID{}) && id != (clusterID{}) && id != ours {
+		return fmt.Errorf("%w: the snapshot is of %s, this node's state of %s", errOtherCluster, id, ours)
+	}
 	if err := m.sm.Restore(in); err != nil {
 		return fmt.Errorf("restore the state: %w", err)
 	}
 	m.stampMS.Store(int64(binary.BigEndian.Uint64(header[16:])))
-	m.cluster.Store(nil)
-	m.belongTo(clusterID(header[24:]))
+	_ = m.belongTo(id, false) // compared above
 	m.advance(binary.BigEndian.Uint64(header[8:]))
 	return nil
 }

@@ -26,6 +26,7 @@ func (n *Node) LeaderHTTP(ctx context.Context) (string, error) {
 		}
 		select {
 		case <-changed:
+		case <-time.After(peerRetryAfter):
 		case <-ctx.Done():
 			return "", err
 		case <-n.closing:
@@ -43,10 +44,14 @@ func (n *Node) leaderHTTP(ctx context.Context) (string, error) {
 		return n.cfg.HTTPAddress, nil
 	}
 	answer, err := n.peers.ask(ctx, string(raftAddress))
-	if err != nil {
+	switch {
+	case answer.NodeID == string(id): // the last known answer, if it does not answer now
+		return answer.HTTPAddress, nil
+	case err != nil:
 		return "", fmt.Errorf("%w: %s does not answer: %w", ErrNoLeader, id, err)
 	}
-	return answer.HTTPAddress, nil
+	n.peers.forget()
+	return "", fmt.Errorf("%w: %s answers at the address of %s", ErrNoLeader, answer.NodeID, id)
 }
 
 // Status is what this node knows at the moment; it asks peers for their HTTP
@@ -215,7 +220,7 @@ func (n *Node) successor(ctx context.Context, id string) (hraft.Server, error) {
 
 // TakeSnapshot writes a snapshot now and truncates the log behind it; on any node.
 func (n *Node) TakeSnapshot(ctx context.Context) error {
-	err := n.change(ctx, func(time.Duration) hraft.Future { return n.raft.Snapshot() })
+	err := n.run(ctx, func(time.Duration) hraft.Future { return n.raft.Snapshot() }, knownError)
 	if errors.Is(err, hraft.ErrNothingNewToSnapshot) {
 		return ErrNothingToSnapshot
 	}
@@ -228,6 +233,10 @@ func (n *Node) TakeSnapshot(ctx context.Context) error {
 // change runs an operation of the library and waits for it within ctx; the
 // operation itself goes on when ctx ends.
 func (n *Node) change(ctx context.Context, start func(within time.Duration) hraft.Future) error {
+	return n.run(ctx, start, changeError)
+}
+
+func (n *Node) run(ctx context.Context, start func(within time.Duration) hraft.Future, verdict func(error) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -239,7 +248,7 @@ func (n *Node) change(ctx context.Context, start func(within time.Duration) hraf
 	go func() { done <- start(within).Error() }()
 	select {
 	case err := <-done:
-		return n.changeError(err)
+		return verdict(err)
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-n.closing:
@@ -247,7 +256,20 @@ func (n *Node) change(ctx context.Context, start func(within time.Duration) hraf
 	}
 }
 
-func (n *Node) changeError(err error) error {
+// changeError tells what the library's verdict means for a change of members or
+// leadership. Its errors without a name ("leadership transfer timeout", a
+// request that failed on its way) leave open whether the change took place.
+func changeError(err error) error {
+	known := knownError(err)
+	for _, named := range []error{ErrNotLeader, ErrOverloaded, ErrOutcomeUnknown, ErrClosed} {
+		if known == nil || errors.Is(known, named) {
+			return known
+		}
+	}
+	return fmt.Errorf("%w (%w)", ErrOutcomeUnknown, err)
+}
+
+func knownError(err error) error {
 	switch {
 	case errors.Is(err, hraft.ErrNotLeader), errors.Is(err, hraft.ErrLeadershipTransferInProgress):
 		return ErrNotLeader

@@ -14,7 +14,8 @@ import (
 // Limits of the raft port.
 const (
 	maxRaftConns    = 512             // open connections of peers, in and out
-	maxControlConns = 64              // connections that have not said what they are, or say hello
+	maxUnsaidConns  = 256             // connections that have not said what they are
+	maxControlConns = 64              // connections that say hello
 	firstByteWithin = 2 * time.Second // a new connection's first byte
 	// helloByte begins a hello; hashicorp/raft's requests begin with 0 to 4.
 	helloByte    = 'H'
@@ -32,6 +33,7 @@ type mux struct {
 	hello    func(net.Conn)
 
 	raft    chan net.Conn
+	unsaid  chan struct{} // tokens
 	control chan struct{} // tokens
 	done    chan struct{}
 	closed  sync.Once
@@ -53,6 +55,7 @@ func newMux(address string) (*mux, error) {
 	return &mux{
 		listener: listener, address: address,
 		raft:    make(chan net.Conn),
+		unsaid:  make(chan struct{}, maxUnsaidConns),
 		control: make(chan struct{}, maxControlConns),
 		done:    make(chan struct{}),
 		conns:   map[net.Conn]struct{}{},
@@ -73,7 +76,7 @@ func (m *mux) serve(hello func(net.Conn)) {
 				}
 			}
 			select {
-			case m.control <- struct{}{}:
+			case m.unsaid <- struct{}{}:
 				go m.sort(conn)
 			default:
 				_ = conn.Close()
@@ -84,21 +87,28 @@ func (m *mux) serve(hello func(net.Conn)) {
 
 // sort reads the first byte and hands the connection on.
 func (m *mux) sort(conn net.Conn) {
-	defer func() { <-m.control }()
 	held, err := m.hold(conn)
 	if err != nil {
+		<-m.unsaid
 		return
 	}
 	first := make([]byte, 1)
 	_ = conn.SetReadDeadline(time.Now().Add(firstByteWithin))
-	if _, err := io.ReadFull(conn, first); err != nil {
+	_, err = io.ReadFull(conn, first)
+	<-m.unsaid // from here on raft's connections and hellos are counted apart
+	if err != nil {
 		_ = held.Close()
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
 	switch {
 	case first[0] == helloByte:
-		m.hello(held)
+		select {
+		case m.control <- struct{}{}:
+			m.hello(held)
+			<-m.control
+		default:
+		}
 		_ = held.Close()
 	case first[0] <= lastRaftByte:
 		held.first = first

@@ -17,7 +17,7 @@ import (
 // How the library is run; measured, see the package's benchmark.
 const (
 	commitTimeout    = 20 * time.Millisecond // a follower learns of a commit at the latest
-	maxAppendEntries = 64                    // entries in one request to a follower: up to 16 MiB
+	maxAppendEntries = 64                    // entries in one request to a follower: 16 MiB of batches; of single larger commands up to 64 × MaxCommandBytes
 	pooledConns      = 3                     // to each peer
 	rpcTimeout       = 10 * time.Second
 	snapshotInterval = 30 * time.Second       // between two looks at the threshold
@@ -42,9 +42,10 @@ type Node struct {
 
 	changed       signal // role, leader or own term's first applied entry
 	observed      chan hraft.Observation
+	observer      *hraft.Observer
 	leaderChanges atomic.Uint64
 	refused       atomic.Pointer[refusal] // since a transfer of leadership refuses entries; nil: it does not
-	proposedMS    int64                   // stamp of the newest entry; only the batcher's goroutine
+	clock         leaderClock             // only the batcher's goroutine
 
 	closing    chan struct{} // closed first
 	background sync.WaitGroup
@@ -84,7 +85,8 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		close(n.closing)
 		return nil, errors.Join(err, mux.Close(), store.Close())
 	}
-	n.raft.RegisterObserver(hraft.NewObserver(n.observed, false, isLeadership))
+	n.observer = hraft.NewObserver(n.observed, false, isLeadership)
+	n.raft.RegisterObserver(n.observer)
 	n.verify.ask = func() error { return n.raft.VerifyLeader().Error() }
 	mux.serve(func(c net.Conn) { serveHello(c, n.hello) })
 	n.batcher.start()
@@ -137,7 +139,11 @@ func (n *Node) startRaft() (err error) {
 	// Votes are asked for only after NewRaft has returned and set commitIndex.
 	ready := make(chan struct{})
 	n.guard.commitIndex = func() uint64 { <-ready; return n.raft.CommitIndex() }
-	n.trans = newTransport(network, n.guard, n.closing)
+	founder := &founderGuard{
+		self: hraft.ServerID(n.cfg.NodeID), logger: n.logger, founded: n.guard.hasFounded,
+		members: func() []hraft.Server { <-ready; return n.raft.GetConfiguration().Configuration().Servers },
+	}
+	n.trans = newTransport(network, n.guard, founder, n.closing)
 	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, cache, n.store, snapshots, n.trans)
 	if err != nil {
 		return fmt.Errorf("start from %s: %w", n.cfg.DataDir, err)
@@ -190,8 +196,9 @@ func (n *Node) watchLeadership() {
 	for {
 		select {
 		case <-n.observed:
-		case <-retry.C: // a mark that was refused
-			if led == 0 || n.ledTermApplied() {
+		case <-retry.C: // a mark that was refused, or an observation that was missed
+			_, id := n.raft.LeaderWithID()
+			if id == leaderID && n.leads() == led && (led == 0 || n.ledTermApplied()) {
 				continue
 			}
 		case <-n.closing:

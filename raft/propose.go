@@ -50,16 +50,36 @@ const markWithin = 10 * time.Millisecond
 // takes entries. It does not wait: that it was applied shows in the machine.
 func (n *Node) mark() {
 	id := n.machine.clusterID()
-	if id == (clusterID{}) {
+	settled := id != (clusterID{})
+	if !settled {
 		_, _ = rand.Read(id[:]) // never fails
 	}
-	n.raft.Apply(sealMark(n.machine.stampMS.Load(), id), markWithin)
+	n.raft.Apply(sealMark(n.machine.stampMS.Load(), id, settled), markWithin)
 }
 
-// stamp is the leader's clock, never behind an earlier stamp.
+// stamp is the leader's time for a new entry; only for the batcher's goroutine.
 func (n *Node) stamp() int64 {
-	n.proposedMS = max(n.cfg.Now().UnixMilli(), n.proposedMS, n.machine.stampMS.Load())
-	return n.proposedMS
+	return n.clock.stamp(n.raft.CurrentTerm(), n.cfg.Now().UnixMilli(), n.machine.stampMS.Load())
+}
+
+// leaderClock makes stamps that never go back and always advance with the
+// leader's clock: where that is behind an earlier stamp (a leader before it, or
+// itself, was ahead), the difference is added for the rest of the term.
+type leaderClock struct {
+	term     uint64
+	offsetMS int64
+	lastMS   int64
+}
+
+func (c *leaderClock) stamp(term uint64, nowMS, appliedMS int64) int64 {
+	if term != c.term {
+		c.term, c.offsetMS = term, 0
+	}
+	if floor := max(c.lastMS, appliedMS); nowMS+c.offsetMS < floor {
+		c.offsetMS = floor - nowMS
+	}
+	c.lastMS = nowMS + c.offsetMS
+	return c.lastMS
 }
 
 // fate tells what the library's verdict means for an entry: committed (nil),

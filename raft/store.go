@@ -17,7 +17,7 @@ const (
 	boltFile        = "raft.db"
 	boltLockTimeout = 2 * time.Second // another process holds the directory
 	keptSnapshots   = 2
-	cachedEntries   = 64 // of the batch's size each, in memory for the followers
+	cachedEntries   = 64 // in memory for the followers: 16 MiB of batches; of single larger commands up to 64 × MaxCommandBytes
 )
 
 // keyNodeID remembers whose data a directory holds.

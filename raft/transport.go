@@ -10,8 +10,12 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
-// keyVoteFrom holds the commit index a node has to reach before it votes.
-var keyVoteFrom = []byte("PlayheadVoteFrom")
+var (
+	// keyVoteFrom holds the commit index a node has to reach before it votes.
+	keyVoteFrom = []byte("PlayheadVoteFrom")
+	// keyFounded holds 1 on a node whose log began with founding a cluster.
+	keyFounded = []byte("PlayheadFounded")
+)
 
 // voteUnknown: no leader has told yet where the cluster's log ends.
 const voteUnknown = math.MaxUint64
@@ -24,20 +28,25 @@ type voteGuard struct {
 	stable      hraft.StableStore
 	commitIndex func() uint64
 
-	mu   sync.Mutex
-	from uint64 // 0: may vote
+	mu      sync.Mutex
+	from    uint64 // 0: may vote
+	founded bool   // this disk's log began with founding a cluster
 }
 
 func openVoteGuard(stable hraft.StableStore, hasState bool) (*voteGuard, error) {
 	g := &voteGuard{stable: stable}
 	if !hasState {
-		return g, g.set(voteUnknown)
+		return g, g.lower(voteUnknown)
 	}
 	from, err := stable.GetUint64(keyVoteFrom)
 	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
 		return nil, fmt.Errorf("read whether this node may vote: %w", err)
 	}
-	g.from = from
+	founded, err := stable.GetUint64(keyFounded)
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return nil, fmt.Errorf("read whether this node founded a cluster: %w", err)
+	}
+	g.from, g.founded = from, founded != 0
 	return g, nil
 }
 
@@ -50,11 +59,40 @@ func (g *voteGuard) set(from uint64) error {
 	return nil
 }
 
-// lift lets a founding node vote.
-func (g *voteGuard) lift() error {
+// lift lets a founding node vote. It returns what lower takes to undo that.
+func (g *voteGuard) lift() (before uint64, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.set(0)
+	before = g.from
+	if err := g.setFounded(true); err != nil {
+		return before, err
+	}
+	return before, g.set(0)
+}
+
+// lower guards a node that has not founded a cluster.
+func (g *voteGuard) lower(from uint64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return errors.Join(g.set(from), g.setFounded(false))
+}
+
+func (g *voteGuard) setFounded(founded bool) error {
+	var value uint64
+	if founded {
+		value = 1
+	}
+	if err := g.stable.SetUint64(keyFounded, value); err != nil {
+		return fmt.Errorf("write whether this node founded a cluster: %w", err)
+	}
+	g.founded = founded
+	return nil
+}
+
+func (g *voteGuard) hasFounded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.founded
 }
 
 // heard notes the leader's commit index.
@@ -77,24 +115,20 @@ func (g *voteGuard) mayVote() bool {
 
 var errMayNotVote = errors.New("this node began with an empty disk and has not caught up yet: it does not take part in elections")
 
-// transport is hashicorp/raft's with the guard before it.
+// transport is hashicorp/raft's with the guards before it.
 type transport struct {
 	*hraft.NetworkTransport
-	guard *voteGuard
-	rpcs  <-chan hraft.RPC
+	guard   *voteGuard
+	founder *founderGuard
+	rpcs    chan hraft.RPC
 
 	heartbeats sync.RWMutex // held while one is handled
 	ended      bool
 }
 
-// newTransport filters incoming requests only for a node that may not vote yet.
-func newTransport(inner *hraft.NetworkTransport, guard *voteGuard, closing <-chan struct{}) *transport {
-	t := &transport{NetworkTransport: inner, guard: guard, rpcs: inner.Consumer()}
-	if guard.from != 0 {
-		guarded := make(chan hraft.RPC)
-		t.rpcs = guarded
-		go t.filter(guarded, closing)
-	}
+func newTransport(inner *hraft.NetworkTransport, guard *voteGuard, founder *founderGuard, closing <-chan struct{}) *transport {
+	t := &transport{NetworkTransport: inner, guard: guard, founder: founder, rpcs: make(chan hraft.RPC)}
+	go t.filter(closing)
 	return t
 }
 
@@ -112,6 +146,9 @@ func (t *transport) SetHeartbeatHandler(handle func(hraft.RPC)) {
 			rpc.Respond(nil, ErrClosed)
 			return
 		}
+		if t.founder.refused(rpc) {
+			return
+		}
 		handle(rpc)
 	})
 }
@@ -123,15 +160,15 @@ func (t *transport) end() {
 	t.ended = true
 }
 
-func (t *transport) filter(out chan<- hraft.RPC, closing <-chan struct{}) {
+func (t *transport) filter(closing <-chan struct{}) {
 	for {
 		select {
 		case rpc := <-t.NetworkTransport.Consumer():
-			if t.refused(rpc) {
+			if t.founder.refused(rpc) || t.refused(rpc) {
 				continue
 			}
 			select {
-			case out <- rpc:
+			case t.rpcs <- rpc:
 			case <-closing:
 				rpc.Respond(nil, ErrClosed)
 				return

@@ -78,12 +78,13 @@ const External = "external"
 // answered. All rates are events per wall second over the measured time; what was
 // sent or answered after its end does not count.
 type Load struct {
-	TargetPerS         float64 `json:"target_per_s"`   // what the plan asked for
-	OfferedPerS        float64 `json:"offered_per_s"`  // what the generator sent
-	AchievedPerS       float64 `json:"achieved_per_s"` // what was answered
-	ActiveSessionsPeak int64   `json:"active_sessions_peak"`
-	Unsent             int64   `json:"unsent"`  // planned operations that were never sent
-	Retries            int64   `json:"retries"` // tries after the first
+	TargetPerS         float64 `json:"target_per_s"`         // what the plan asked for
+	OfferedPerS        float64 `json:"offered_per_s"`        // what the generator sent
+	AchievedPerS       float64 `json:"achieved_per_s"`       // what was answered
+	ActiveSessionsPeak int64   `json:"active_sessions_peak"` // by what the target told the devices
+	Unsent             int64   `json:"unsent"`               // planned operations that were never sent
+	Retries            int64   `json:"retries"`              // tries after the first
+	Backlog            int64   `json:"backlog"`              // requests that had not ended when the plan had
 }
 
 // Operation is one operation's figures. Count includes errors and denials,
@@ -112,6 +113,9 @@ type Generator struct {
 	Fit       bool    `json:"fit"`
 	SendLagMS SendLag `json:"send_lag_ms"`
 	CPU       float64 `json:"cpu"` // mean share of the machine's processors it used, 0 … 1
+	// ConnectionsBusy is the share of requests, 0 … 1, that found every connection
+	// taken when they were due: what they waited for may be the driver's own bound.
+	ConnectionsBusy float64 `json:"connections_busy"`
 }
 
 // SendLag is how late operations were sent, in milliseconds after they were due.

@@ -222,14 +222,21 @@ func operationsInOrder(operations map[string]Operation) []string {
 	return names
 }
 
+// busyWorthTelling is the share of requests from which on the number of connections
+// may have bounded the load.
+const busyWorthTelling = 0.05
+
 func (p *printer) load(run *Run) {
 	p.section("LOAD")
 	l := run.Load
-	p.line("    %s target %s, offered %s, achieved %s", p.leader("rate"),
+	p.line("    %s target %s, offered %s, achieved %s", p.leader("events"),
 		formatRate(l.TargetPerS), formatRate(l.OfferedPerS), formatRate(l.AchievedPerS))
 	p.line("    %s %s at the peak", p.leader("active sessions"), formatCount(l.ActiveSessionsPeak))
 	if l.Unsent > 0 {
 		p.line("    %s %s", p.leader("unsent"), p.yellow(plural(l.Unsent, "planned operation")))
+	}
+	if l.Backlog > 0 {
+		p.line("    %s %s under way when the plan had ended", p.leader("backlog"), plural(l.Backlog, "request"))
 	}
 	g := run.Generator
 	fit := p.green("fit")
@@ -238,6 +245,10 @@ func (p *printer) load(run *Run) {
 	}
 	p.line("    %s %s, sent %s after due at p99 (%s at most), %s of the processors", p.leader("generator"), fit,
 		formatMS(g.SendLagMS.P99), formatMS(g.SendLagMS.Max), formatShare(g.CPU))
+	if g.ConnectionsBusy > busyWorthTelling {
+		p.line("    %s all were taken for %s of the requests: raise load.connections if the target does not explain it",
+			p.leader("connections"), p.yellow(formatShare(g.ConnectionsBusy)))
+	}
 }
 
 func (p *printer) faults(faults []Fault) {

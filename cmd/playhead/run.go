@@ -140,7 +140,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	r.driver = driver.New(driver.Config{
 		Fleet: r.plan, StartMS: startMS, Targets: r.urls,
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
-		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Log: r.log,
+		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
 	})
 	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
@@ -248,7 +248,9 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	for _, second := range series {
 		record.Load.ActiveSessionsPeak = max(record.Load.ActiveSessionsPeak, second.ActiveSessions)
 	}
+	record.Load.Backlog = r.driver.Backlog()
 	record.Generator, record.VoidReason = r.driver.Fitness(cpu)
+	record.Generator.ConnectionsBusy = r.driver.ConnectionsBusy()
 	return record, series, damage.err
 }
 
@@ -296,7 +298,7 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	r.progress.stage("audit: comparing every session, position and history with what the devices know")
 	report, err := r.log.Check(ctx, audit.Options{
 		URLs: r.urls, Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
-		Late: driver.Late, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
+		Late: driver.Late, NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
 	})
 	record.Audit = results.Audit{
 		Sessions: report.Sessions, EventsAcknowledged: report.Acknowledged, Unacknowledged: report.Unanswered,
@@ -305,7 +307,8 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 		FalseDenials:       report.Violations[audit.KindFalseDenial],
 		PositionMismatches: report.Violations[audit.KindPosition],
 		HistoryMismatches:  report.Violations[audit.KindHistory],
-		EventsRejected:     report.Violations["events_rejected"],
+		EventsRejected:     report.Violations[audit.KindRejected],
+		Uncounted:          report.Uncounted,
 		Linearizable:       report.Linearizability.Verdict(),
 		Linearizability: results.Linearizability{
 			AccountsChecked: report.Linearizability.Checked,

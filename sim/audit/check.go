@@ -22,6 +22,7 @@ const (
 	KindFalseDenial   = "false_denials"
 	KindPosition      = "position_mismatches"
 	KindHistory       = "history_mismatches"
+	KindRejected      = "events_rejected"
 	KindLinearizable  = "linearizable"
 )
 
@@ -43,7 +44,10 @@ type Options struct {
 	Late time.Duration
 	// Used says that the target may have served these accounts before the run: what
 	// began before it is not judged, nor a denial while its streams may have lasted.
-	Used     bool
+	Used bool
+	// NowUS is the clock of the log's entries. With it the list of active sessions is
+	// also judged by their leases; nil: only by what ended them.
+	NowUS    func() int64
 	Progress func(done, of int)
 }
 
@@ -52,6 +56,8 @@ type Report struct {
 	Sessions     int64
 	Acknowledged int64            // events that must be there
 	Unanswered   int64            // events that may be there
+	Uncounted    int64            // sessions whose events the target does not count: one lost in the middle is not seen
+	Overflowed   int64            // events beyond the log's bound: if there are any, nothing was judged
 	Violations   map[string]int64 // by kind
 	Examples     []Example        // the first few of each kind
 
@@ -70,14 +76,15 @@ type check struct {
 	options  Options
 	reader   reader
 	beganAt  viewing.Millis // the earliest at of the run
+	searched time.Duration  // spent on linearizations
 	mu       sync.Mutex
 	report   Report
 	examples map[string]int
 }
 
 // Check compares all that the devices know with what the target answers now. The
-// target must be at rest. An error means that the target could not be asked: the
-// report is what was found until then.
+// target must be at rest. An error means that the target could not be asked, and
+// the report is what was found until then; or that the log has overflowed.
 func (l *Log) Check(ctx context.Context, options Options) (Report, error) {
 	c := &check{
 		options: options,
@@ -88,30 +95,41 @@ func (l *Log) Check(ctx context.Context, options Options) (Report, error) {
 		examples: map[string]int{},
 	}
 	defer c.reader.client.CloseIdleConnections()
-	households, beganAt := l.knowledge(options)
-	c.beganAt = beganAt
-	for _, home := range households {
-		c.streams(home)
+	if n := l.overflow(); n > 0 {
+		c.report.Overflowed = n
+		return c.report, fmt.Errorf("audit: incomplete, nothing was judged: %d events beyond the %d that the log holds", n, l.most)
 	}
-	c.linearize(households)
-	err := c.ask(ctx, households)
+	known := l.index()
+	c.judge(known)
+	err := c.ask(ctx, known)
 	slices.SortFunc(c.report.Examples, func(a, b Example) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Account, b.Account), a.Session.Compare(b.Session))
 	})
 	return c.report, err
 }
 
+// judge judges all for which the target need not be asked.
+func (c *check) judge(known *index) {
+	c.beganAt = known.beganAt
+	for _, account := range known.accounts {
+		home := known.household(account, c.options)
+		c.rejected(home)
+		c.streams(home)
+		c.linearize(home)
+	}
+}
+
 // ask judges what the target answers now.
-func (c *check) ask(ctx context.Context, households []*household) error {
+func (c *check) ask(ctx context.Context, known *index) error {
 	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
-	for i, home := range households {
+	for i, account := range known.accounts {
 		if asking.Err() != nil {
 			break
 		}
-		group.Go(func() error { return c.household(asking, home) })
+		group.Go(func() error { return c.household(asking, known.household(account, c.options)) })
 		if c.options.Progress != nil {
-			c.options.Progress(i+1, len(households))
+			c.options.Progress(i+1, len(known.accounts))
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -124,6 +142,9 @@ func (c *check) ask(ctx context.Context, households []*household) error {
 }
 
 func (c *check) household(ctx context.Context, home *household) error {
+	if err := c.active(ctx, home); err != nil {
+		return err
+	}
 	for _, p := range home.playbacks {
 		if err := c.session(ctx, p); err != nil {
 			return err
@@ -147,6 +168,31 @@ func (c *check) certainUS() int64 {
 	return leaseUS + guardUS(leaseUS)
 }
 
+// rejected judges events that the target called wrong: every simulated one is valid,
+// and none contradicts another.
+func (c *check) rejected(home *household) {
+	for _, p := range home.playbacks {
+		for i := range p.entries {
+			if e := &p.entries[i]; e.Fate == Rejected {
+				c.violation(KindRejected, p, 1, fmt.Sprintf("a valid event was rejected %.3f s into the run: %v", seconds(e.DoneUS), &e.Entry))
+			}
+		}
+	}
+}
+
+// String tells the event's fields in short.
+func (e *Entry) String() string {
+	text := fmt.Sprintf("%v seq %d at %d, device %d (%s) profile %d title %d, at %d of %d ms, played %d ms, rebuffered %d ms",
+		e.Type, e.Seq, e.AtMS, e.Device, e.DeviceType, e.Profile, e.Title, e.PositionMS, e.RuntimeMS, e.PlayedMS, e.RebufferMS)
+	if e.ErrorCode != "" {
+		text += ", error " + e.ErrorCode
+	}
+	if e.Offline {
+		text += ", offline"
+	}
+	return text
+}
+
 // streams judges admissions and denials, for which the target need not be asked.
 func (c *check) streams(home *household) {
 	known := home.holdings(c.options.Lease.Microseconds())
@@ -166,79 +212,6 @@ func (c *check) streams(home *household) {
 	for _, p := range home.playbacks {
 		c.resumes(home, p)
 	}
-}
-
-// session judges what the target knows of one session.
-func (c *check) session(ctx context.Context, p *playback) error {
-	c.mu.Lock()
-	c.report.Sessions++
-	c.report.Acknowledged += int64(p.must)
-	c.report.Unanswered += int64(p.may)
-	c.mu.Unlock()
-	if p.must+p.may == 0 {
-		return nil // a start that was denied leaves nothing that must or must not be told of
-	}
-	answer, err := c.reader.session(ctx, p)
-	if err != nil {
-		return err
-	}
-	if answer == nil {
-		if p.must > 0 {
-			c.violation(KindLost, p, int64(p.must), fmt.Sprintf("%d events acknowledged, the session is not known: %s", p.must, p.told()))
-		}
-		return nil
-	}
-	if lost, detail := p.lost(answer); lost > 0 {
-		c.violation(KindLost, p, lost, detail)
-		return nil
-	}
-	if detail := p.differs(answer); detail != "" {
-		c.violation(KindHistory, p, 1, detail)
-	}
-	return nil
-}
-
-// lost is how many acknowledged events the target does not know, at least.
-func (p *playback) lost(answer *found) (lost int64, detail string) {
-	if answer.Events != nil && *answer.Events < p.must {
-		lost = int64(p.must - *answer.Events)
-		detail = fmt.Sprintf("%d events acknowledged, %d there: %s", p.must, *answer.Events, p.told())
-	}
-	if newest := p.newest(); newest != nil && answer.LastSeq < newest.Seq {
-		lost = max(lost, 1)
-		detail = fmt.Sprintf("seq %d acknowledged, the newest there is %d: %s", newest.Seq, answer.LastSeq, p.told())
-	}
-	return lost, detail
-}
-
-// differs says in what the summary differs from what the device told.
-func (p *playback) differs(answer *found) string {
-	e := p.bySeq(answer.LastSeq)
-	if e == nil || !e.there() && !e.maybeThere() {
-		return fmt.Sprintf("the newest seq there is %d, which was not told: %s", answer.LastSeq, p.told())
-	}
-	if answer.Events != nil && *answer.Events > p.must+p.may {
-		return fmt.Sprintf("%d events there, %d told: %s", *answer.Events, p.must+p.may, p.told())
-	}
-	if stopped := answer.State == string(viewing.Stopped); stopped != (e.Type == viewing.Stop) {
-		return fmt.Sprintf("the newest event is %v seq %d; there the session is %s", e.Type, e.Seq, answer.State)
-	}
-	rates := make([]viewing.Bitrate, 0, len(answer.BitrateMS))
-	for rung, ms := range answer.BitrateMS {
-		rates = append(rates, viewing.Bitrate{Kbps: rung, PlayedMS: ms})
-	}
-	if answer.TitleID != p.title || answer.ProfileID != p.profile || answer.DeviceID != p.device ||
-		answer.PlayedMS != e.PlayedMS || e.placed() && answer.PositionMS != e.PositionMS ||
-		answer.RebufferMS != e.RebufferMS || HashBitrates(rates) != e.Bitrates {
-		return fmt.Sprintf("seq %d told device %d profile %d title %d played %d at %d rebuffered %d; "+
-			"there it is device %d profile %d title %d played %d at %d rebuffered %d, rates %v",
-			e.Seq, p.device, p.profile, p.title, e.PlayedMS, e.PositionMS, e.RebufferMS,
-			answer.DeviceID, answer.ProfileID, answer.TitleID, answer.PlayedMS, answer.PositionMS, answer.RebufferMS, answer.BitrateMS)
-	}
-	if detail := p.startedWrong(&answer.view); detail != "" {
-		return detail
-	}
-	return ""
 }
 
 func (c *check) violation(kind string, p *playback, count int64, detail string) {

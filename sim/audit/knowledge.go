@@ -89,37 +89,25 @@ type household struct {
 	devices   map[uint64]*screen
 }
 
-// knowledge sorts a log by accounts and sessions. beganAt is the earliest at in it.
-func (l *Log) knowledge(options Options) (households []*household, beganAt viewing.Millis) {
-	l.mu.Lock()
-	entries := slices.Clone(l.entries)
-	l.mu.Unlock()
-	slices.SortFunc(entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), a.Session.Compare(b.Session), cmp.Compare(a.Seq, b.Seq))
-	})
-	beganAt = viewing.MaxAt
-	var home *household
+// household is what an account's devices know, worked out of the log anew each time
+// so that no more of them are in memory than are being judged.
+func (x *index) household(account uint64, options Options) *household {
+	home := &household{id: account, limit: x.log.limit(account, options.DefaultStreams)}
+	told := x.of(account)
+	entries := make([]entry, len(told))
 	var play *playback
-	for i := range entries {
-		e := &entries[i]
-		beganAt = min(beganAt, e.AtMS)
-		if home == nil || home.id != e.Account {
-			home, play = &household{id: e.Account, limit: options.DefaultStreams}, nil
-			if limit, ok := l.limits[e.Account]; ok {
-				home.limit = limit
-			}
-			households = append(households, home)
-		}
+	first := 0
+	for i, e := range told {
 		if play == nil || play.id != e.Session {
 			play = &playback{id: e.Session, account: e.Account, device: e.Device, title: e.Title, profile: e.Profile}
 			home.playbacks = append(home.playbacks, play)
+			first = i
 		}
-		play.entries = append(play.entries, entry{Entry: *e, playback: play})
+		entries[i] = entry{Entry: *e, playback: play}
+		play.entries = entries[first : i+1 : i+1]
 	}
-	for _, home := range households {
-		home.conclude(options.Late.Microseconds())
-	}
-	return households, beganAt
+	home.conclude(options.Late.Microseconds())
+	return home
 }
 
 // conclude works out what follows from each answer.
@@ -148,7 +136,7 @@ func (h *household) conclude(lateUS int64) {
 					stopSentUS = min(stopSentUS, e.FirstSentUS)
 				}
 			}
-			if e.there() && e.Type == viewing.Stop {
+			if e.there() && e.Type == viewing.Stop && !e.Offline { // what was played offline frees no stream
 				stoppedUS = min(stoppedUS, e.DoneUS)
 			}
 			switch {

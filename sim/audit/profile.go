@@ -184,13 +184,17 @@ func (p *playback) listedWrong(v *view) string {
 	if p.must+p.may == 0 {
 		return "the history has a session that was denied or rejected, and did nothing: " + p.told()
 	}
-	if v.TitleID != p.title {
-		return fmt.Sprintf("told: title %d; listed: title %d", p.title, v.TitleID)
+	if v.TitleID != p.title || v.DeviceID != 0 && v.DeviceID != p.device { // no device has the id 0: it was left out
+		return fmt.Sprintf("told: title %d device %d; listed: title %d device %d", p.title, p.device, v.TitleID, v.DeviceID)
 	}
 	if !p.tells(v) {
-		return fmt.Sprintf("listed: played %d ms, at %d ms, which was not told last: %s", v.PlayedMS, v.PositionMS, p.told())
+		kind := "not told"
+		if v.DeviceType != nil {
+			kind = *v.DeviceType
+		}
+		return fmt.Sprintf("listed: played %d ms, at %d ms, device type %s, which was not told last: %s", v.PlayedMS, v.PositionMS, kind, p.told())
 	}
-	return p.startedWrong(v)
+	return p.viewWrong(v)
 }
 
 // tells says whether the newest event that must be there, or a newer one that may
@@ -201,7 +205,8 @@ func (p *playback) tells(v *view) bool {
 		if !e.there() && !e.maybeThere() {
 			continue
 		}
-		if e.PlayedMS == v.PlayedMS && (e.PositionMS == v.PositionMS || !e.placed()) {
+		if e.PlayedMS == v.PlayedMS && (e.PositionMS == v.PositionMS || !e.placed()) &&
+			(v.DeviceType == nil || *v.DeviceType == e.DeviceType) {
 			return true
 		}
 		if e.there() {

@@ -82,6 +82,16 @@ func (x *truth) hear(nowUS int64, e *Entry) Fate {
 	return fate
 }
 
+// active are the sessions that hold a stream.
+func (x *truth) active(nowUS int64) (ids []viewing.SessionID) {
+	for id, s := range x.sessions {
+		if s.holds && nowUS/1000 < s.seenMS+testLease.Milliseconds() {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (x *truth) open(e *Entry) *played {
 	s := &played{device: e.Device, heard: map[uint32]bool{}}
 	x.sessions[e.Session] = s
@@ -106,6 +116,7 @@ type world struct {
 	log    []Entry
 	queue  []task // by time
 	names  uint16
+	lastUS int64
 
 	lossy   float64 // share of requests, and of answers, that are lost
 	devices int
@@ -131,6 +142,7 @@ func (w *world) run() *Log {
 	for len(w.queue) > 0 {
 		next := w.queue[0]
 		w.queue = w.queue[1:]
+		w.lastUS = next.atUS
 		next.do(next.atUS)
 	}
 	return logOf(w.truth.limit, w.log...)
@@ -226,6 +238,36 @@ func TestNoFalseAlarm(t *testing.T) {
 		report := judge(w.run(), testOptions())
 		expect(t, report)
 	})
+}
+
+// TestNoFalseAlarmOfActive: what a right target lists as active, whenever it is asked
+// once all has been said, is found right, with and without a clock.
+func TestNoFalseAlarmOfActive(t *testing.T) {
+	listed := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t, rapid.SampledFrom([]float64{0, 0.02, 0.2, 0.5}).Draw(t, "lossy"))
+		log := w.run()
+		var nowUS int64
+		for _, e := range w.log {
+			nowUS = max(nowUS, e.DoneUS)
+		}
+		nowUS = max(nowUS, w.lastUS) + rapid.Int64Range(0, 2*testLease.Microseconds()).Draw(t, "later")
+		ids := w.truth.active(nowUS)
+		listed += len(ids)
+		for _, clock := range []func() int64{nil, func() int64 { return nowUS }} {
+			options := testOptions()
+			options.NowUS = clock
+			c := &check{options: options, report: Report{Violations: map[string]int64{}}, examples: map[string]int{}}
+			known := log.index()
+			for _, account := range known.accounts {
+				c.listedActive(known.household(account, options), ids, c.nowUS(), c.nowUS())
+			}
+			expect(t, c.report)
+		}
+	})
+	if listed == 0 {
+		t.Error("nothing was active")
+	}
 }
 
 // TestOneTooMany: a denial by streams that all were surely held, turned into an

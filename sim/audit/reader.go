@@ -39,8 +39,16 @@ type found struct {
 	Events     *int             `json:"events"` // nil: the target does not count them
 	RebufferMS int64            `json:"rebuffer_ms"`
 	BitrateMS  map[string]int64 `json:"bitrate_ms"`
+	EndedAt    *time.Time       `json:"ended_at"`
+	Errors     *[]playbackError `json:"errors"`
 }
 
+type playbackError struct {
+	At   time.Time `json:"at"`
+	Code string    `json:"error_code"`
+}
+
+// view is a summary. What the target leaves out of the pointers is not compared.
 type view struct {
 	SessionID  viewing.SessionID `json:"session_id"`
 	TitleID    uint32            `json:"title_id"`
@@ -49,6 +57,9 @@ type view struct {
 	StartedAt  time.Time         `json:"started_at"`
 	PlayedMS   int64             `json:"played_ms"`
 	PositionMS int64             `json:"position_ms"`
+	DeviceType *string           `json:"device_type"`
+	RuntimeMS  *int64            `json:"runtime_ms"`
+	Completed  *bool             `json:"completed"`
 }
 
 type position struct {
@@ -66,6 +77,23 @@ func (r *reader) session(ctx context.Context, p *playback) (*found, error) {
 		return nil, err
 	}
 	return &answer, nil
+}
+
+// active asks which sessions of an account are active.
+func (r *reader) active(ctx context.Context, account uint64) ([]viewing.SessionID, error) {
+	var answer struct {
+		Active []struct {
+			SessionID viewing.SessionID `json:"session_id"`
+		} `json:"active"`
+	}
+	if _, err := r.get(ctx, account, fmt.Sprintf("/v1/accounts/%d/sessions", account), &answer); err != nil {
+		return nil, err
+	}
+	ids := make([]viewing.SessionID, len(answer.Active))
+	for i, stream := range answer.Active {
+		ids[i] = stream.SessionID
+	}
+	return ids, nil
 }
 
 // positions asks where a profile is in titles.

@@ -18,7 +18,13 @@ type answers struct {
 	sessions  map[string]map[string]any
 	positions map[string]map[string]any // by title
 	views     []map[string]any
+	active    []string
 }
+
+const (
+	runtimeMS  = 90_000
+	deviceType = "tv"
+)
 
 // two sessions of one title by one profile, the second resumed and stopped, and a
 // start that was denied.
@@ -27,6 +33,7 @@ func rightLog() []Entry {
 		e := event{session, 1, seq, kind, fate, int64(atMS), int64(atMS) + 1, 0}.entry()
 		e.AtMS = viewing.MinAt + atMS
 		e.PositionMS, e.PlayedMS, e.RebufferMS = int64(atMS)*10, int64(atMS), 7
+		e.RuntimeMS, e.DeviceType = runtimeMS, deviceType
 		e.Bitrates = HashBitrates([]viewing.Bitrate{{Kbps: "300", PlayedMS: 1}, {Kbps: "3000", PlayedMS: int64(atMS)}})
 		return e
 	}
@@ -36,8 +43,10 @@ func rightLog() []Entry {
 	denied.Device, denied.Title = 2, 8
 	other := entry("o", 0, start, Accepted, 310)
 	other.Device, other.Profile, other.Title = 3, 2, 9
+	failed := entry("a", 1, viewing.Error, Known, 150)
+	failed.ErrorCode = "stall"
 	return []Entry{
-		entry("a", 0, start, Accepted, 100), entry("a", 1, keepalive, Known, 150), entry("a", 2, stop, Accepted, 200),
+		entry("a", 0, start, Accepted, 100), failed, entry("a", 2, stop, Accepted, 200),
 		resumed, entry("b", 1, stop, Accepted, 400),
 		other, denied,
 	}
@@ -52,18 +61,20 @@ func rightAnswers() *answers {
 		return map[string]any{
 			"session_id": sessionNamed(session), "title_id": title, "profile_id": profile, "device_id": device,
 			"started_at": stamp(began), "played_ms": ended, "position_ms": position,
+			"device_type": deviceType, "runtime_ms": runtimeMS, "ended_at": stamp(ended), "completed": false,
 		}
 	}
 	report := func(view map[string]any, state string, lastSeq, events int) map[string]any {
 		r := maps.Clone(view)
 		maps.Copy(r, map[string]any{
 			"state": state, "last_seq": lastSeq, "events": events, "rebuffer_ms": 7,
-			"bitrate_ms": map[string]any{"300": 1, "3000": r["played_ms"]},
+			"bitrate_ms": map[string]any{"300": 1, "3000": r["played_ms"]}, "errors": []any{},
 		})
 		return r
 	}
 	a, b, o := view("a", 1, 1, 7, 100, 200, 2000), view("b", 1, 1, 7, 300, 400, 4000), view("o", 3, 2, 9, 310, 310, 3100)
-	return &answers{
+	target := &answers{
+		active: []string{"o"},
 		sessions: map[string]map[string]any{
 			"a": report(a, "stopped", 2, 3), "b": report(b, "stopped", 1, 2), "o": report(o, "active", 0, 1),
 		},
@@ -73,6 +84,15 @@ func rightAnswers() *answers {
 		},
 		views: []map[string]any{b, a, o},
 	}
+	target.sessions["o"]["ended_at"] = nil
+	target.fail(stamp(150), "stall")
+	return target
+}
+
+// fail lists an error of the first session.
+func (a *answers) fail(at, code string) {
+	errors := a.sessions["a"]["errors"].([]any)
+	a.sessions["a"]["errors"] = append(errors, map[string]any{"at": at, "error_code": code})
 }
 
 // get answers a path; history comes a view a page, to prove that pages are followed.
@@ -80,6 +100,12 @@ func (a *answers) get(path, query string) string {
 	parts := strings.Split(path, "/") // "", v1, accounts, 42, …
 	text := func(v any) string { b, _ := json.Marshal(v); return string(b) }
 	switch {
+	case parts[4] == "sessions" && len(parts) == 5:
+		active := []any{}
+		for _, name := range a.active {
+			active = append(active, map[string]any{"session_id": sessionNamed(name)})
+		}
+		return text(map[string]any{"max_streams": 2, "active": active})
 	case parts[4] == "sessions":
 		for name, session := range a.sessions {
 			if parts[5] == sessionNamed(name).String() {
@@ -122,18 +148,69 @@ func TestReading(t *testing.T) {
 		used   bool
 		want   []string
 	}{
-		"right":                       {},
-		"an event lost":               {answer: func(a *answers) { a.sessions["a"]["events"] = 2 }, want: []string{KindLost}},
-		"the newest lost":             {answer: func(a *answers) { a.sessions["a"]["last_seq"] = 1 }, want: []string{KindLost}},
-		"a session lost":              {answer: func(a *answers) { delete(a.sessions, "a") }, want: []string{KindLost}},
-		"events not counted":          {answer: func(a *answers) { delete(a.sessions["a"], "events") }},
-		"an event doubled":            {answer: func(a *answers) { a.sessions["a"]["events"] = 4 }, want: []string{KindHistory}},
-		"a seq never told":            {answer: func(a *answers) { a.sessions["a"]["last_seq"] = 9 }, want: []string{KindHistory}},
-		"played too much":             {answer: func(a *answers) { a.sessions["a"]["played_ms"] = 201 }, want: []string{KindHistory}},
-		"rebuffered too much":         {answer: func(a *answers) { a.sessions["a"]["rebuffer_ms"] = 8 }, want: []string{KindHistory}},
-		"another rate":                {answer: func(a *answers) { a.sessions["a"]["bitrate_ms"] = map[string]any{"300": 1} }, want: []string{KindHistory}},
-		"another device":              {answer: func(a *answers) { a.sessions["a"]["device_id"] = 2 }, want: []string{KindHistory}},
-		"another beginning":           {answer: func(a *answers) { a.sessions["a"]["started_at"] = stamp(101) }, want: []string{KindHistory}},
+		"right":                      {},
+		"an event lost":              {answer: func(a *answers) { a.sessions["a"]["events"] = 2 }, want: []string{KindLost}},
+		"the newest lost":            {answer: func(a *answers) { a.sessions["a"]["last_seq"] = 1 }, want: []string{KindLost}},
+		"a session lost":             {answer: func(a *answers) { delete(a.sessions, "a") }, want: []string{KindLost}},
+		"events not counted":         {answer: func(a *answers) { delete(a.sessions["a"], "events") }},
+		"an event doubled":           {answer: func(a *answers) { a.sessions["a"]["events"] = 4 }, want: []string{KindHistory}},
+		"a seq never told":           {answer: func(a *answers) { a.sessions["a"]["last_seq"] = 9 }, want: []string{KindHistory}},
+		"played too much":            {answer: func(a *answers) { a.sessions["a"]["played_ms"] = 201 }, want: []string{KindHistory}},
+		"rebuffered too much":        {answer: func(a *answers) { a.sessions["a"]["rebuffer_ms"] = 8 }, want: []string{KindHistory}},
+		"another rate":               {answer: func(a *answers) { a.sessions["a"]["bitrate_ms"] = map[string]any{"300": 1} }, want: []string{KindHistory}},
+		"another device":             {answer: func(a *answers) { a.sessions["a"]["device_id"] = 2 }, want: []string{KindHistory}},
+		"another beginning":          {answer: func(a *answers) { a.sessions["a"]["started_at"] = stamp(101) }, want: []string{KindHistory}},
+		"another device type":        {answer: func(a *answers) { a.sessions["a"]["device_type"] = "web" }, want: []string{KindHistory}},
+		"device type left out":       {answer: func(a *answers) { delete(a.sessions["a"], "device_type") }},
+		"another runtime":            {answer: func(a *answers) { a.sessions["a"]["runtime_ms"] = runtimeMS - 1 }, want: []string{KindHistory}},
+		"a longer runtime":           {answer: func(a *answers) { a.sessions["a"]["runtime_ms"] = runtimeMS + 1 }, want: []string{KindHistory}},
+		"runtime left out":           {answer: func(a *answers) { delete(a.sessions["a"], "runtime_ms") }},
+		"another end":                {answer: func(a *answers) { a.sessions["a"]["ended_at"] = stamp(201) }, want: []string{KindHistory}},
+		"end left out":               {answer: func(a *answers) { delete(a.sessions["a"], "ended_at") }},
+		"an error lacks":             {answer: func(a *answers) { a.sessions["a"]["errors"] = []any{} }, want: []string{KindHistory}},
+		"an error never told":        {answer: func(a *answers) { a.fail(stamp(160), "stall") }, want: []string{KindHistory}},
+		"an error twice":             {answer: func(a *answers) { a.fail(stamp(150), "stall") }, want: []string{KindHistory}},
+		"an error of another code":   {answer: func(a *answers) { a.sessions["a"]["errors"] = []any{}; a.fail(stamp(150), "x") }, want: []string{KindHistory}},
+		"errors left out":            {answer: func(a *answers) { delete(a.sessions["a"], "errors") }},
+		"history of another device":  {answer: func(a *answers) { a.views[1]["device_id"] = 2 }, want: []string{KindHistory}},
+		"history of another type":    {answer: func(a *answers) { a.views[1]["device_type"] = "web" }, want: []string{KindHistory}},
+		"history of another runtime": {answer: func(a *answers) { a.views[1]["runtime_ms"] = 1 }, want: []string{KindHistory}},
+		"history without extras": {answer: func(a *answers) {
+			for _, field := range []string{"device_id", "device_type", "runtime_ms", "completed"} {
+				delete(a.views[1], field)
+			}
+		}},
+		"completed before the end": {answer: func(a *answers) { a.views[1]["completed"] = true }},
+		"completed at the beginning": {log: placedAt(0), answer: func(a *answers) {
+			a.place(0)
+			a.views[2]["completed"] = true
+		}, want: []string{KindHistory}},
+		"not completed at the beginning": {log: placedAt(0), answer: func(a *answers) { a.place(0) }},
+		"not completed at the end":       {log: placedAt(runtimeMS), answer: func(a *answers) { a.place(runtimeMS) }, want: []string{KindHistory}},
+		"completed at the end": {log: placedAt(runtimeMS), answer: func(a *answers) {
+			a.place(runtimeMS)
+			a.sessions["o"]["completed"], a.views[2]["completed"] = true, true
+		}},
+		"a stopped session active":  {answer: func(a *answers) { a.active = []string{"a", "o"} }, want: []string{KindHistory}},
+		"a replaced session active": {log: replaced, answer: func(a *answers) { a.stopless(); a.active = []string{"a", "b"} }, want: []string{KindHistory}},
+		"its replacement active":    {log: replaced, answer: func(a *answers) { a.stopless(); a.active = []string{"b"} }},
+		"a stranger active":         {answer: func(a *answers) { a.active = []string{"z"} }, want: []string{KindHistory}},
+		"a denied session active":   {answer: func(a *answers) { a.active = []string{"c"} }, want: []string{KindHistory}},
+		"an unanswered stop, and active": {log: unanswered(4), answer: func(a *answers) {
+			a.active = []string{"b"}
+			a.sessions["b"]["state"], a.sessions["b"]["last_seq"], a.sessions["b"]["events"] = "active", 0, 1
+			maps.Copy(a.sessions["b"], map[string]any{"played_ms": 300, "position_ms": 2000, "bitrate_ms": map[string]any{"300": 1, "3000": 300}})
+			a.positions["7"] = map[string]any{"title_id": 7, "position_ms": 2000, "updated_at": stamp(300), "session_id": sessionNamed("b")}
+			maps.Copy(a.views[0], map[string]any{"played_ms": 300, "position_ms": 2000})
+		}},
+		"unanswered, and its runtime and error there": {log: func(entries []Entry) []Entry {
+			entries[1].Fate, entries[1].RuntimeMS = Unanswered, runtimeMS+5
+			return entries
+		}, answer: func(a *answers) { a.sessions["a"]["runtime_ms"], a.views[1]["runtime_ms"] = runtimeMS+5, runtimeMS+5 }},
+		"unanswered, and its error not there": {log: func(entries []Entry) []Entry {
+			entries[1].Fate, entries[1].RuntimeMS = Unanswered, runtimeMS+5
+			return entries
+		}, answer: func(a *answers) { a.sessions["a"]["errors"], a.sessions["a"]["events"] = []any{}, 2 }},
 		"not stopped":                 {answer: func(a *answers) { a.sessions["a"]["state"] = "active" }, want: []string{KindHistory}},
 		"stopped too early":           {answer: func(a *answers) { a.sessions["o"]["state"] = "stopped" }, want: []string{KindHistory}},
 		"position unknown":            {answer: func(a *answers) { delete(a.positions, "7") }, want: []string{KindPosition}},
@@ -176,7 +253,7 @@ func TestReading(t *testing.T) {
 			},
 			answer: func(a *answers) {
 				a.list("c", 350)
-				maps.Copy(a.views[0], map[string]any{"played_ms": 350, "position_ms": 3500, "title_id": 8})
+				maps.Copy(a.views[0], map[string]any{"played_ms": 350, "position_ms": 3500, "title_id": 8, "device_id": 2})
 			},
 		},
 	}
@@ -205,6 +282,33 @@ func TestReading(t *testing.T) {
 			}
 		})
 	}
+}
+
+// replaced is the right log without the stops: the second session takes the place of
+// the first.
+func replaced(entries []Entry) []Entry {
+	entries[2].Type, entries[4].Type = keepalive, keepalive
+	return entries
+}
+
+// placedAt is the right log with the third session at a position.
+func placedAt(positionMS int64) func(entries []Entry) []Entry {
+	return func(entries []Entry) []Entry {
+		entries[5].PositionMS = positionMS
+		return entries
+	}
+}
+
+// place makes the answers right for it, but for completed.
+func (a *answers) place(positionMS int64) {
+	for _, answer := range []map[string]any{a.sessions["o"], a.positions["9"], a.views[2]} {
+		answer["position_ms"] = positionMS
+	}
+}
+
+// stopless are the answers to it.
+func (a *answers) stopless() {
+	a.sessions["a"]["state"], a.sessions["b"]["state"] = "expired", "active"
 }
 
 func withTitle(position map[string]any, title int) map[string]any {

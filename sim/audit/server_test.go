@@ -178,10 +178,11 @@ func (d *device) send(entry *audit.Entry) (audit.Fate, error) {
 }
 
 // playAll plays the devices of all households at once, more of them than streams.
-func playAll(t *testing.T, url string, log *audit.Log) {
+// It returns when the clock of the log began.
+func playAll(t *testing.T, url string, log *audit.Log) (begun time.Time) {
 	t.Helper()
 	var devices sync.WaitGroup
-	begun := time.Now()
+	begun = time.Now()
 	for account := range uint64(households) {
 		for number := range uint64(3) {
 			d := &device{url: url, log: log, begun: begun, random: rand.New(rand.NewPCG(account, number))}
@@ -196,6 +197,7 @@ func playAll(t *testing.T, url string, log *audit.Log) {
 		}
 	}
 	devices.Wait()
+	return begun
 }
 
 func options(url string) audit.Options {
@@ -207,8 +209,10 @@ func options(url string) audit.Options {
 func TestServer(t *testing.T) {
 	url := startServer(t)
 	log := audit.NewLog()
-	playAll(t, url, log)
-	report, err := log.Check(t.Context(), options(url))
+	begun := playAll(t, url, log)
+	clocked := options(url)
+	clocked.NowUS = func() int64 { return time.Since(begun).Microseconds() }
+	report, err := log.Check(t.Context(), clocked)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 
 func requestOf(kind viewing.EventType) *request {
 	e := viewing.Event{SessionID: sessionID(1), Type: kind, AccountID: 42, ProfileID: 1, DeviceID: 9, DeviceType: "tv", TitleID: 80}
-	return newRequest(&e, 0, true)
+	return newRequest(&e, 1000, true)
 }
 
 func TestAnswers(t *testing.T) {

@@ -3,8 +3,10 @@
 // the target's mood.
 //
 // A device says one thing at a time and in order; what it cannot say yet waits in
-// its own short queue, as in a real client. Response time counts from when a
-// request was due, service time from when it was last sent.
+// its own short queue, as in a real client. What it asks is due at the moment of
+// the event that it comes with, and waits for no event. Response time counts from
+// when a request was due, service time from when it was last sent. What was due
+// and never sent is an error that was waited for until the run's end.
 package driver
 
 import (
@@ -22,12 +24,13 @@ import (
 // Limits of the driver. The queue and the tries are those of the open-source
 // Netflix client for Kodi (calibration, mark V).
 const (
-	queueLimit = 10               // what one device may have to say at once; more is lost, and counted
-	maxTries   = 3                // of one request
-	retryWait  = time.Second      // before another try, unless the target names its own
-	retryLimit = 10 * time.Second // the longest wait that a target may name
-	planEvery  = time.Millisecond // how often the plan is looked at
-	drainLimit = 45 * time.Second // after the last due event, for what waits
+	queueLimit    = 10               // what one device may have to say at once; more is lost, and counted
+	questionLimit = 2                // the same of what it has to ask
+	maxTries      = 3                // of one request
+	retryWait     = time.Second      // before another try, unless the target names its own
+	retryLimit    = 10 * time.Second // the longest wait that a target may name
+	planEvery     = time.Millisecond // how often the plan is looked at
+	drainLimit    = 45 * time.Second // after the last due event, for what waits
 )
 
 // Late is how long after its last try an unanswered request may still take effect.
@@ -38,14 +41,14 @@ type Fleet interface {
 	Next(until viewing.Millis, e *viewing.Event) (sim.Step, bool)
 	Denied(device int32, session viewing.SessionID)
 	Devices() int
-	Active() int
 }
 
 // Log keeps what became of every event that was sent. It is called from many
 // goroutines at once.
 type Log interface{ Add(e audit.Entry) }
 
-// Config says what is played against what. All of it must be set, but for WarmUp.
+// Config says what is played against what. All of it must be set, but for WarmUp
+// and Lease.
 type Config struct {
 	Fleet       Fleet
 	StartMS     viewing.Millis // the plan's clock at the beginning
@@ -55,6 +58,7 @@ type Config struct {
 	TimeScale   float64       // milliseconds of the plan in one of ours
 	Duration    time.Duration
 	WarmUp      time.Duration // what is due in it is sent and audited, but not measured
+	Lease       time.Duration // how long a session plays unheard, by our clock; 0 is for ever
 	Log         Log
 }
 
@@ -67,11 +71,12 @@ type Driver struct {
 	warm    *results.Recorder
 	measure *results.Recorder
 
-	mu      sync.Mutex // of the fleet, the lanes and claimed
-	fleet   Fleet
-	lanes   []lane
-	claimed int        // lanes that have a connection or wait for one
-	ready   chan *lane // those that wait: with room for every lane, so that nobody blocks
+	mu        sync.Mutex // of the fleet, the lanes and claimed
+	fleet     Fleet
+	events    []lane     // of each device
+	questions []lane     // of each device
+	claimed   int        // lanes that have a connection or wait for one
+	ready     chan *lane // those that wait: with room for every lane, so that nobody blocks
 
 	closing  atomic.Bool   // nothing is sent any more that was not sent before
 	pending  atomic.Int64  // requests not yet ended
@@ -79,30 +84,28 @@ type Driver struct {
 	lag      lagMeter
 	recovery recovery
 	series   series
+	playing  playing
+	unsent   unsentList
 	counts   counts
+	planEnd  atomic.Pointer[planEnd] // nil before it
 }
-
-// counts is what became of events, over the measured time: due is the sum of
-// answered, unanswered and unsent, once all have ended.
-type counts struct{ due, sent, answered, unanswered, unsent, retries atomic.Int64 }
 
 // New returns a driver. Its clock begins with Run.
 func New(config Config) *Driver {
-	d := &Driver{
-		config:  config,
-		client:  newClient(config.Targets, config.Connections, config.Timeout),
-		warm:    results.NewRecorder(0),
-		measure: results.NewRecorder(config.WarmUp.Microseconds()),
-		fleet:   config.Fleet,
-		lanes:   make([]lane, config.Fleet.Devices()),
-		ready:   make(chan *lane, config.Fleet.Devices()), // a lane is in it once at most
-		ended:   make(chan struct{}, 1),
-		lag:     newLagMeter(),
+	devices := config.Fleet.Devices()
+	return &Driver{
+		config:    config,
+		client:    newClient(config.Targets, config.Connections, config.Timeout),
+		warm:      results.NewRecorder(0),
+		measure:   results.NewRecorder(config.WarmUp.Microseconds()),
+		fleet:     config.Fleet,
+		events:    newLanes(devices, queueLimit, len(config.Targets)),
+		questions: newLanes(devices, questionLimit, len(config.Targets)),
+		ready:     make(chan *lane, 2*devices), // a lane is in it once at most
+		ended:     make(chan struct{}, 1),
+		lag:       newLagMeter(),
+		playing:   playing{sessions: make([]session, devices)},
 	}
-	for i := range d.lanes {
-		d.lanes[i].device, d.lanes[i].target = int32(i), i%len(config.Targets)
-	}
-	return d
 }
 
 // Run plays until the plan's end, then waits for what is under way. When ctx ends
@@ -119,12 +122,15 @@ func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 		workers.Go(func() { d.work(sending) })
 	}
 	played := d.plan(ctx)
+	d.endPlan()
 	d.drain(ctx)
 	stop()
 	workers.Wait()
-	for i := range d.lanes {
-		d.abandon(&d.lanes[i])
+	for i := range d.events {
+		d.abandon(&d.events[i])
+		d.abandon(&d.questions[i])
 	}
+	d.unsent.record(d.measure, d.NowUS())
 	d.client.close()
 	return played
 }
@@ -167,22 +173,33 @@ func (d *Driver) planNext(until viewing.Millis, e *viewing.Event) bool {
 	if measured {
 		d.counts.due.Add(1)
 	}
-	lane := &d.lanes[step.Device]
-	if len(lane.queue) >= queueLimit {
-		if measured {
-			d.counts.unsent.Add(1)
-		}
-		return true
-	}
 	r := newRequest(e, dueUS, measured)
-	if r.unhindered = !lane.busy && d.claimed < d.config.Connections; !r.unhindered && measured {
-		d.lag.add(d.NowUS() - dueUS) // what comes now is not the driver's doing
-	}
-	d.enqueue(lane, r)
-	if ask := follows(e.Type); ask != none && len(lane.queue) < queueLimit {
-		d.enqueue(lane, newQuestion(ask, r))
+	d.place(&d.events[step.Device], r)
+	if ask := comesWith(e); ask != none {
+		d.place(&d.questions[step.Device], newQuestion(ask, r))
 	}
 	return true
+}
+
+// place queues a request that is due, unless its lane is full: then it is lost.
+// The caller holds the lock.
+func (d *Driver) place(l *lane, r *request) {
+	full := d.claimed >= d.config.Connections
+	r.unhindered = !l.busy && !full
+	if r.measured {
+		d.counts.placed.Add(1)
+		if full {
+			d.counts.foundFull.Add(1)
+		}
+		if !r.unhindered {
+			d.lag.add(d.NowUS() - r.dueUS) // what comes now is not the driver's doing
+		}
+	}
+	if len(l.queue) >= int(l.limit) {
+		d.lose(r)
+		return
+	}
+	d.enqueue(l, r)
 }
 
 // enqueue puts a request at the end of the lane, and the lane on its way unless it
@@ -226,17 +243,3 @@ func (d *Driver) Pending() int64 { return d.pending.Load() }
 
 // Recorder holds what was measured, the warm-up left out.
 func (d *Driver) Recorder() *results.Recorder { return d.measure }
-
-// Load is what was due, sent and answered over the measured time, in seconds.
-func (d *Driver) Load(measuredS float64) results.Load {
-	per := func(n *atomic.Int64) float64 {
-		if measuredS <= 0 {
-			return 0
-		}
-		return float64(n.Load()) / measuredS
-	}
-	return results.Load{
-		TargetPerS: per(&d.counts.due), OfferedPerS: per(&d.counts.sent), AchievedPerS: per(&d.counts.answered),
-		Unsent: d.counts.unsent.Load(), Retries: d.counts.retries.Load(),
-	}
-}

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/sim/audit"
 	"github.com/playhead-load/playhead/viewing"
 )
@@ -45,8 +47,8 @@ func TestADeviceSaysOneThingAtATimeAndInOrder(t *testing.T) {
 		t.Errorf("heard %v, want %v", order, want)
 	}
 	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: 5})
-	if load := d.Load(1); load.Retries != 2 || load.OfferedPerS != 5 || load.AchievedPerS != 5 || load.TargetPerS != 5 {
-		t.Errorf("load %+v, want 5 of each and 2 retries", load)
+	if load := d.Load(1); load.Retries != 2 || load.TargetPerS != 5 || load.Unsent != 0 {
+		t.Errorf("load %+v, want 5 and 2 retries", load)
 	}
 }
 
@@ -163,8 +165,22 @@ func TestAQueueHoldsTen(t *testing.T) {
 	<-played
 	d.mustBalance(t)
 	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: queueLimit})
-	if load := d.Load(1); load.Unsent != 2 || load.TargetPerS != 12 || load.AchievedPerS != 10 {
-		t.Errorf("load %+v, want 12 due, 10 achieved, 2 unsent", load)
+	if load := d.Load(1); load.Unsent != 2 || load.TargetPerS != 12 {
+		t.Errorf("load %+v, want 12 due, 2 unsent", load)
+	}
+	// What was lost was waited for until the end, and is late like all the others.
+	recorded := d.Recorder().Operations(1)["keepalive"]
+	if least := float64(d.config.Duration.Milliseconds()); recorded.Count != 12 || recorded.Errors != 2 || recorded.ResponseMS.P90 < least {
+		t.Errorf("%+v: want 12, 2 of them errors after %v ms", recorded, least)
+	}
+	if got := d.Recorder().Measurements()[results.OpKeepalive].Service.TotalCount(); got != queueLimit {
+		t.Errorf("%d service times of %d that were sent", got, queueLimit)
+	}
+	if got := d.lag.histogram.TotalCount(); got != 12 {
+		t.Errorf("%d samples of the driver's lag, want 12: of what was lost too", got)
+	}
+	if second := d.Interval(); second.Errors != 2 || second.Count != queueLimit {
+		t.Errorf("interval %+v, want 2 errors beside %d answers", second, queueLimit)
 	}
 }
 
@@ -193,8 +209,14 @@ func TestADenialEndsItsSession(t *testing.T) {
 			<-played
 			d.mustBalance(t)
 			d.mustFates(t, map[audit.Fate]int64{audit.Denied: 1, audit.Accepted: 1})
-			if got := target.requests(); len(got) != 2 || got[1].session != 2 {
-				t.Errorf("heard %+v, want the denied event and the next session's", got)
+			var sessions []byte
+			for _, h := range target.requests() {
+				if h.isEvent() {
+					sessions = append(sessions, h.session)
+				}
+			}
+			if !slices.Equal(sessions, []byte{1, 2}) {
+				t.Errorf("heard events of %v, want the denied one and the next session's", sessions)
 			}
 			if want := []string{"device 0 session 1"}; !slices.Equal(fleet.denied, want) {
 				t.Errorf("the fleet heard of %q, want %q", fleet.denied, want)
@@ -209,11 +231,16 @@ func TestADenialEndsItsSession(t *testing.T) {
 	}
 }
 
-func TestQuestionsFollowStartAndStop(t *testing.T) {
+func TestQuestionsComeWithStartAndStop(t *testing.T) {
 	t.Parallel()
+	asked := make(chan struct{})
+	var once sync.Once
 	target := newStage(t, 3, func(w http.ResponseWriter, h heard) {
-		if h.path == "/v1/accounts/2/sessions" {
-			time.Sleep(500 * time.Millisecond)
+		switch h.path {
+		case "/v1/accounts/2/sessions":
+			<-asked // the question waits for no event
+		case "/v1/accounts/2/profiles/1/positions/80":
+			defer once.Do(func() { close(asked) })
 		}
 		accept(w, h)
 	})
@@ -226,19 +253,16 @@ func TestQuestionsFollowStartAndStop(t *testing.T) {
 	for _, h := range target.requests() {
 		got = append(got, fmt.Sprintf("%d %s %s", h.node, h.method, h.path))
 	}
+	slices.Sort(got)
 	want := []string{
-		"1 POST /v1/accounts/2/sessions", "1 GET /v1/accounts/2/profiles/1/positions/80",
-		"1 POST /v1/events", "1 GET /v1/accounts/2/profiles/1/continue-watching",
+		"1 GET /v1/accounts/2/profiles/1/continue-watching", "1 GET /v1/accounts/2/profiles/1/positions/80",
+		"1 POST /v1/accounts/2/sessions", "1 POST /v1/events",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}
-	ops := d.Recorder().Operations(1)
-	if start, question := ops["start"].ResponseMS.Max, ops["position"].ResponseMS.Max; start < 500 || question >= start {
-		t.Errorf("the start took %v ms, the question %v ms: it was due when the start had its answer", start, question)
-	}
-	if load := d.Load(1); load.TargetPerS != 2 || load.AchievedPerS != 2 {
-		t.Errorf("load %+v: questions are no planned operations", load)
+	if load := d.Load(1); load.TargetPerS != 2 {
+		t.Errorf("load %+v: it is of events", load)
 	}
 	for _, e := range d.log.entries {
 		if want := d.begun.UnixMilli() + 10*int64(e.Seq); int64(e.AtMS) != want {
@@ -247,6 +271,59 @@ func TestQuestionsFollowStartAndStop(t *testing.T) {
 		if e.Type == viewing.Start && e.PositionMS != 4321 {
 			t.Errorf("the start begins at %d, want where the target said", e.PositionMS)
 		}
+	}
+}
+
+// A question that could not be sent in time is late, like an event.
+func TestAQuestionIsDueWithItsEvent(t *testing.T) {
+	t.Parallel()
+	const stall = 300 * time.Millisecond
+	target := newStage(t, 1, func(w http.ResponseWriter, h heard) {
+		if h.isEvent() {
+			time.Sleep(stall)
+		}
+		accept(w, h)
+	})
+	if start := requestOf(viewing.Start); newQuestion(whereWasI, start).dueUS != start.dueUS {
+		t.Error("the question is not due with its start")
+	}
+	d := newDrive(newScript(line{session: 1, kind: viewing.Start}), target.urls, func(c *Config) { c.Connections = 1 })
+	d.play(t, t.Context())
+	if got := d.Recorder().Operations(1)["position"].ResponseMS.Max; got < float64(stall.Milliseconds()) {
+		t.Errorf("response time %v ms of a question that waited %v for the only connection", got, stall)
+	}
+}
+
+func TestTheQueueOfQuestionsHoldsTwo(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	target := newStage(t, 1, func(w http.ResponseWriter, h heard) {
+		if !h.isEvent() {
+			<-release
+		}
+		accept(w, h)
+	})
+	var lines []line
+	for i := range byte(4) {
+		lines = append(lines, line{session: i, kind: viewing.Start})
+	}
+	d := newDrive(newScript(lines...), target.urls, nil)
+	played := make(chan struct{})
+	go func() { defer close(played); d.Run(t.Context(), func() {}) }()
+	eventually(t, "the starts are answered", func() bool { return d.log.fates()[audit.Accepted] == 4 })
+	eventually(t, "two questions are unsent", func() bool { return d.counts.unasked.Load() == 2 })
+	close(release)
+	<-played
+	d.mustBalance(t)
+	ops := d.Recorder().Operations(1)
+	if got := ops["position"]; got.Count != 4 || got.Errors != 2 {
+		t.Errorf("%+v: want 4 questions, 2 of them errors", got)
+	}
+	if got := ops["start"]; got.Count != 4 || got.Errors != 0 {
+		t.Errorf("%+v: want 4 starts, which wait for no question", got)
+	}
+	if load := d.Load(1); load.Unsent != 2 || load.TargetPerS != 4 {
+		t.Errorf("load %+v, want 4 events due and 2 questions unsent", load)
 	}
 }
 
@@ -270,7 +347,30 @@ func TestTheWarmUpIsSentAndLoggedButNotMeasured(t *testing.T) {
 	}
 	// Intervals: the warm-up's last is whole, then comes all that was measured.
 	warm, rest := d.Interval(), d.Interval()
-	if warm.Count != 20 || rest.Count != 20 || rest.ActiveSessions != 7 || rest.AtS < 0.4 {
-		t.Errorf("intervals %+v and %+v, want 20 in each", warm, rest)
+	if warm.Count != 20 || rest.Count != 20 || rest.ActiveSessions != 40 || rest.AtS < 0.4 {
+		t.Errorf("intervals %+v and %+v, want 20 in each, and 40 sessions that play", warm, rest)
+	}
+}
+
+// TestEveryScreenIsAsked: the population asks each of the questions that the target
+// is there to answer.
+func TestEveryScreenIsAsked(t *testing.T) {
+	asked := map[results.Op]string{}
+	for _, e := range []viewing.Event{{Type: viewing.Start}, {Type: viewing.Pause}, {Type: viewing.Stop, Seq: 2}, {Type: viewing.Stop, Seq: 3}} {
+		e.AccountID, e.ProfileID, e.TitleID = 7, 2, 80
+		q := newQuestion(comesWith(&e), newRequest(&e, 5, true))
+		asked[q.op] = q.path
+	}
+	want := map[results.Op]string{
+		results.OpPosition:         "/v1/accounts/7/profiles/2/positions/80",
+		results.OpActiveSessions:   "/v1/accounts/7/sessions",
+		results.OpHistory:          "/v1/accounts/7/profiles/2/history",
+		results.OpContinueWatching: "/v1/accounts/7/profiles/2/continue-watching",
+	}
+	if !maps.Equal(asked, want) {
+		t.Errorf("asked %v, want %v", asked, want)
+	}
+	if q := comesWith(&viewing.Event{Type: viewing.Keepalive}); q != none {
+		t.Errorf("a keepalive asks %v", q)
 	}
 }

@@ -56,9 +56,13 @@ func TestACancelledRunEndsSoonAndLosesNothing(t *testing.T) {
 	if load := d.Load(1); load.TargetPerS != 7 || load.Unsent != 3 {
 		t.Errorf("load %+v, want 7 due and 3 unsent", load)
 	}
+	recorded, measured := d.Recorder().Operations(1)["keepalive"], d.Recorder().Measurements()[results.OpKeepalive]
+	if recorded.Count != 7 || recorded.Errors != 5 || measured.Service.TotalCount() != 4 {
+		t.Errorf("%+v and %d service times: want 7, of them 5 errors and 4 sent", recorded, measured.Service.TotalCount())
+	}
 	// A try that was due after the end comes to nothing, and harms nothing.
 	d.mu.Lock()
-	d.claim(&d.lanes[1])
+	d.claim(&d.events[1])
 	d.mu.Unlock()
 }
 
@@ -116,8 +120,8 @@ func TestEverythingPlannedIsAccountedFor(t *testing.T) {
 			recorded += op.Count
 		}
 	}
-	if recorded != d.counts.sent.Load() {
-		t.Errorf("%d operations measured, %d sent", recorded, d.counts.sent.Load())
+	if recorded != d.counts.sent.Load()+d.counts.unsent.Load() {
+		t.Errorf("%d operations measured, %d sent, %d unsent", recorded, d.counts.sent.Load(), d.counts.unsent.Load())
 	}
 	logged := map[string]bool{}
 	for _, e := range d.log.entries {

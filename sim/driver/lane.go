@@ -10,15 +10,27 @@ import (
 	"github.com/playhead-load/playhead/viewing/wire"
 )
 
-// lane is one device's way to the target: what it has to say, in order. The
-// driver's lock guards busy and queue. While the lane is busy one party at a time
+// lane is a device's way to the target: what it has to say, in order, and beside
+// it what it has to ask. What one of its two lanes waits for does not hold up the
+// other. The driver's lock guards busy and queue. While the lane is busy one party at a time
 // has it: a worker, the ready queue or the timer of its next try. Its target and
 // its first request belong to that party, and pass on with it.
 type lane struct {
 	device int32
+	limit  int32 // of its queue, what is under way included
 	busy   bool
 	target int // which node it talks to
 	queue  []*request
+}
+
+// newLanes returns a lane for each device. The devices begin with one node after
+// another.
+func newLanes(devices, limit, targets int) []lane {
+	lanes := make([]lane, devices)
+	for i := range lanes {
+		lanes[i].device, lanes[i].limit, lanes[i].target = int32(i), int32(limit), i%targets
+	}
+	return lanes
 }
 
 // request is one thing a device has to say or to ask.
@@ -26,13 +38,13 @@ type request struct {
 	op      results.Op
 	entry   audit.Entry // of an event
 	isEvent bool
-	session viewing.SessionID
+	session viewing.SessionID // of an event
 
 	method string
 	path   string
 	body   []byte
 
-	dueUS      int64 // of a question: when the one before it has ended
+	dueUS      int64 // of a question: of the event that it comes with
 	sentUS     int64 // the last try
 	tries      int
 	measured   bool // due after the warm-up
@@ -68,28 +80,39 @@ type question uint8
 const (
 	none question = iota
 	whereWasI
+	whatElse
+	haveWatched
 	continueWatching
 )
 
-// follows says which question a device asks after an event: where to play from,
-// and what to show when it has stopped.
-func follows(t viewing.EventType) question {
-	switch t {
-	case viewing.Start:
+// comesWith says which question a device asks at the moment of an event: where to
+// play from; who else plays, when it pauses; and what to show when it has stopped,
+// which is one list or the other, by the length of what was played.
+func comesWith(e *viewing.Event) question {
+	switch {
+	case e.Type == viewing.Start:
 		return whereWasI
-	case viewing.Stop:
+	case e.Type == viewing.Pause:
+		return whatElse
+	case e.Type == viewing.Stop && e.Seq%2 == 0:
+		return haveWatched
+	case e.Type == viewing.Stop:
 		return continueWatching
 	}
 	return none
 }
 
-func newQuestion(ask question, after *request) *request {
-	e := &after.entry
+func newQuestion(ask question, with *request) *request {
+	e := &with.entry
 	viewer := fmt.Sprintf("/v1/accounts/%d/profiles/%d", e.Account, e.Profile)
-	r := &request{method: http.MethodGet, session: e.Session, measured: after.measured}
+	r := &request{method: http.MethodGet, dueUS: with.dueUS, measured: with.measured}
 	switch ask {
 	case whereWasI:
 		r.op, r.path = results.OpPosition, fmt.Sprintf("%s/positions/%d", viewer, e.Title)
+	case whatElse:
+		r.op, r.path = results.OpActiveSessions, fmt.Sprintf("/v1/accounts/%d/sessions", e.Account)
+	case haveWatched:
+		r.op, r.path = results.OpHistory, viewer+"/history"
 	case continueWatching:
 		r.op, r.path = results.OpContinueWatching, viewer+"/continue-watching"
 	}

@@ -75,7 +75,6 @@ func (s *script) Denied(device int32, session viewing.SessionID) {
 }
 
 func (s *script) Devices() int { return s.devices }
-func (s *script) Active() int  { return 7 }
 
 func account(device int32) uint64 { return uint64(device) + 1 }
 

@@ -62,15 +62,14 @@ func (d *Driver) begin(r *request) {
 		return
 	}
 	r.entry.FirstSentUS = r.sentUS
-	if !r.isEvent {
-		r.dueUS = r.sentUS // its worker comes straight from the one before
+	if !r.measured {
 		return
 	}
-	if r.measured {
+	if r.isEvent {
 		d.counts.sent.Add(1)
-		if r.unhindered {
-			d.lag.add(r.sentUS - r.dueUS)
-		}
+	}
+	if r.unhindered {
+		d.lag.add(r.sentUS - r.dueUS)
 	}
 }
 
@@ -88,7 +87,7 @@ func (d *Driver) tryAgain(l *lane, wait time.Duration) {
 
 // end notes what became of a request, and takes it off the lane.
 func (d *Driver) end(l *lane, r *request, answer answer, doneUS int64) *lane {
-	d.note(r, answer, doneUS)
+	d.note(l, r, answer, doneUS)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if answer.fate == audit.Denied {
@@ -106,8 +105,9 @@ func (d *Driver) end(l *lane, r *request, answer answer, doneUS int64) *lane {
 	return l
 }
 
-// note measures a request that has ended, and logs it if it told an event.
-func (d *Driver) note(r *request, answer answer, doneUS int64) {
+// note measures a request that was sent and has ended, and logs it if it told an
+// event.
+func (d *Driver) note(l *lane, r *request, answer answer, doneUS int64) {
 	recorder := d.measure
 	if !r.measured {
 		recorder = d.warm
@@ -121,6 +121,7 @@ func (d *Driver) note(r *request, answer answer, doneUS int64) {
 		r.entry.PositionMS = *answer.positionMS
 	}
 	d.config.Log.Add(r.entry)
+	d.playing.heard(l.device, r, answer.fate, doneUS)
 	switch {
 	case !r.measured:
 	case answer.fate == audit.Unanswered:
@@ -141,20 +142,19 @@ func (d *Driver) abandon(l *lane) {
 	l.queue = nil
 	d.mu.Unlock()
 	for _, r := range queue {
-		switch {
-		case r.tries > 0:
-			d.note(r, answer{fate: audit.Unanswered}, d.NowUS())
-		case r.isEvent && r.measured:
-			d.counts.unsent.Add(1)
+		if r.tries > 0 {
+			d.note(l, r, answer{fate: audit.Unanswered}, d.NowUS())
+		} else {
+			d.lose(r)
 		}
 	}
 	d.done(len(queue))
 }
 
-// forget takes back what a device has nothing to say of any more.
+// forget takes back the events that a device has nothing to say of any more.
 func (d *Driver) forget(dropped []*request) {
 	for _, r := range dropped {
-		if r.isEvent && r.measured {
+		if r.measured {
 			d.counts.due.Add(-1)
 		}
 	}
