@@ -63,7 +63,7 @@ func TestOutsideTarget(t *testing.T) {
 	urls := bootOutside(t, time.Second, 2500*time.Millisecond)
 	for round := range 2 {
 		code, dir, _ := runOutside(t, urls)
-		if code != exitOK {
+		if code != exitOK && code != results.ExitVoid { // with the race detector on it may well be late
 			t.Fatalf("round %d: exit code %d", round+1, code)
 		}
 		text, err := os.ReadFile(filepath.Join(dir, "run.json"))
@@ -74,7 +74,7 @@ func TestOutsideTarget(t *testing.T) {
 		if err := json.Unmarshal(text, &run); err != nil {
 			t.Fatal(err)
 		}
-		if run.Target.Design != results.External || run.Target.Nodes != len(urls) || run.Audit.Sessions == 0 || run.Target.Salt == "" {
+		if run.Target.Design != results.External || run.Target.Nodes != len(urls) || run.Audit.Sessions == 0 || run.Audit.Violations() > 0 || run.Target.Salt == "" {
 			t.Errorf("round %d: target %+v, %d sessions audited", round+1, run.Target, run.Audit.Sessions)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -40,8 +42,9 @@ func build(t *testing.T, to string, flags ...string) {
 	}
 }
 
-// exits CODE COMMAND… runs the command and wants it to exit with the code. Its
-// output goes to the files stdout.txt and stderr.txt of the script's directory.
+// exits CODE[|CODE…] COMMAND… runs the command and wants it to exit with one of the
+// codes. A test wants 0|97 of a run that must find no fault: whether this machine let
+// its generator be on time is no business of the test's. The output goes to the files stdout.txt and stderr.txt of the script's directory.
 func exits(ts *testscript.TestScript, negated bool, args []string) {
 	if negated || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND…")
@@ -58,7 +61,8 @@ func exits(ts *testscript.TestScript, negated bool, args []string) {
 	err := command.Run()
 	ts.Check(stdout.Close())
 	ts.Check(stderr.Close())
-	if got := command.ProcessState.ExitCode(); fmt.Sprint(got) != args[0] {
+	got := command.ProcessState.ExitCode()
+	if !slices.Contains(strings.Split(args[0], "|"), fmt.Sprint(got)) {
 		ts.Fatalf("exit code %d, want %s (%v)\nstdout:\n%s\nstderr:\n%s", got, args[0], err, ts.ReadFile("stdout.txt"), ts.ReadFile("stderr.txt"))
 	}
 }

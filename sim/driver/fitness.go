@@ -14,7 +14,7 @@ import (
 // maxLagP99 is how late the driver may send one request in a hundred, of those
 // that nothing else delays, before its figures say more of itself than of the
 // target.
-const maxLagP99 = 50 * time.Millisecond
+const maxLagP99 = 100 * time.Millisecond
 
 // lagMeter measures how late the driver is by its own doing. Every measured event
 // is a sample: of one that nothing else can delay, because its device was idle and
