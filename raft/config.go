@@ -20,7 +20,7 @@ const (
 	defaultQueueCommands = 8192
 	defaultQueueBytes    = 16 << 20
 
-	defaultHeartbeatTimeout  = 500 * time.Millisecond
+	defaultHeartbeatTimeout  = time.Second
 	defaultSnapshotThreshold = 16384
 	defaultTrailingLogs      = 8192
 )
@@ -70,7 +70,7 @@ type Config struct {
 
 	Batch BatchLimits
 
-	HeartbeatTimeout time.Duration // without a leader's word before an election; 500 ms
+	HeartbeatTimeout time.Duration // without a leader's word before an election; 1 s
 	ElectionTimeout  time.Duration // of one election; HeartbeatTimeout
 	LeaderLease      time.Duration // a leader without its quorum steps down after it; half of HeartbeatTimeout
 	// SlowDisk is how long one append to the log may take before a leader

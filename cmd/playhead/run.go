@@ -195,7 +195,6 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 	r.cluster, err = target.Start(ctx, target.Options{
 		Binary: binary, DataDir: data, LogDir: r.dir, Nodes: r.scenario.Target.Nodes,
 		Keepalive: r.keepalive(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
-		GiveWay: true,
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))

@@ -31,9 +31,6 @@ const (
 	portTries = 1000
 )
 
-// niceness is how far servers that give way stand behind (0 is equal, 19 the last).
-const niceness = "5"
-
 // Options say what cluster to boot.
 type Options struct {
 	Binary         string // the playhead binary
@@ -44,10 +41,6 @@ type Options struct {
 	Lease          time.Duration
 	DefaultStreams int
 	Env            []string // in addition to the environment of this process
-	// GiveWay lets the servers run at a lower priority than this process, where the
-	// machine has nice(1): a driver that shares the processors with them must be on
-	// time, or it measures itself.
-	GiveWay bool
 }
 
 // Cluster is a cluster of server processes. One goroutine may use it at a time,
@@ -75,7 +68,7 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 	for i := range opts.Nodes {
 		id := fmt.Sprintf("n%d", i+1)
 		node := &Node{
-			ID: id, URL: "http://" + http[i], binary: opts.Binary, env: opts.Env, givesWay: opts.GiveWay,
+			ID: id, URL: "http://" + http[i], binary: opts.Binary, env: opts.Env,
 			log: filepath.Join(opts.LogDir, id+".log"),
 			args: []string{
 				"serve", "--node-id", id, "--http", http[i], "--raft", raft[i],

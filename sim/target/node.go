@@ -25,8 +25,6 @@ type Node struct {
 	env    []string
 	log    string // file that its output goes to
 
-	givesWay bool
-
 	mu      sync.Mutex
 	process *os.Process    // nil when it does not run
 	ended   chan struct{}  // closed when the process has ended; nil before the first
@@ -46,7 +44,7 @@ func (n *Node) Start() error {
 		return fmt.Errorf("start %s: %w", n.ID, err)
 	}
 	defer func() { _ = output.Close() }() // the process has its own descriptor
-	process := n.command()
+	process := exec.Command(n.binary, n.args...)
 	process.Stdout, process.Stderr = output, output
 	process.Env = append(os.Environ(), n.env...)
 	process.SysProcAttr = processAttributes()
@@ -71,15 +69,6 @@ func (n *Node) Start() error {
 		close(ended)
 	}()
 	return nil
-}
-
-// command is the process to start, in the background of the machine if it is to
-// give way.
-func (n *Node) command() *exec.Cmd {
-	if nice, err := exec.LookPath("nice"); n.givesWay && err == nil {
-		return exec.Command(nice, append([]string{"-n", niceness, n.binary}, n.args...)...)
-	}
-	return exec.Command(n.binary, n.args...)
 }
 
 // Kill ends the process with SIGKILL and waits until it is gone.
