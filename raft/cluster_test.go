@@ -34,11 +34,12 @@ func TestFollowerTellsTheLeader(t *testing.T) {
 			return err == nil && got == want
 		})
 	}
-	status := c.Followers(t)[0].Status(within(t, time.Second))
-	if status.Role != "follower" || status.LeaderID != c.Leader(t).Status(within(t, time.Second)).NodeID || len(status.Members) != 3 {
-		t.Errorf("status %+v", status)
+	follower := c.Followers(t)[0]
+	status, members := follower.Status(), follower.Members(within(t, time.Second))
+	if status.Role != "follower" || status.LeaderID != c.Leader(t).Status().NodeID || len(members) != 3 || follower.MemberCount() != 3 {
+		t.Errorf("status %+v of %+v", status, members)
 	}
-	for i, m := range status.Members {
+	for i, m := range members {
 		if m.HTTPAddress != c.Config(i).HTTPAddress || m.RaftAddress != c.Config(i).RaftAddress || !m.Voter {
 			t.Errorf("member %+v, configured %s %s", m, c.Config(i).HTTPAddress, c.Config(i).RaftAddress)
 		}
@@ -161,7 +162,7 @@ func TestMembership(t *testing.T) {
 	if err := c.Leader(t).RemoveMember(within(t, 10*time.Second), cfg.NodeID); err != nil {
 		t.Fatal(err)
 	}
-	if members := c.Leader(t).Status(within(t, time.Second)).Members; len(members) != 3 {
+	if members := c.Leader(t).Members(within(t, time.Second)); len(members) != 3 {
 		t.Errorf("members after the removal: %+v", members)
 	}
 }
@@ -186,10 +187,10 @@ func TestNodeOfAnotherClusterIsRefused(t *testing.T) {
 	if !errors.Is(err, raft.ErrMemberRefused) {
 		t.Errorf("add a node of another cluster: %v", err)
 	}
-	before := ours.Leader(t).Status(within(t, time.Second)).ClusterID
+	before := ours.Leader(t).Status().ClusterID
 	ours.Restart(0)
 	propose(t, ours, "x")
-	if after := ours.Leader(t).Status(within(t, time.Second)).ClusterID; before == "" || after != before {
+	if after := ours.Leader(t).Status().ClusterID; before == "" || after != before {
 		t.Errorf("the cluster's id was %q, and %q after a restart", before, after)
 	}
 }
@@ -198,11 +199,11 @@ func TestShutdownHandsLeadershipOver(t *testing.T) {
 	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) { cfg.HeartbeatTimeout = 2 * time.Second })
 	propose(t, c, "before")
 	old := c.LeaderAt(t)
-	term := c.Node(old).Status(within(t, time.Second)).Term
+	term := c.Node(old).Status().Term
 	others := []*raft.Node{c.Node((old + 1) % 3), c.Node((old + 2) % 3)}
 	c.Shutdown(old)
 	// Sooner than their heartbeat timeout could have told the others.
-	if now := max(others[0].Status(t.Context()).Term, others[1].Status(t.Context()).Term); now <= term {
+	if now := max(others[0].Status().Term, others[1].Status().Term); now <= term {
 		t.Errorf("term %d when the leader of term %d is down: it did not hand over", now, term)
 	}
 	holds(t, c, c.LeaderAt(t), propose(t, c, "after"), []string{"before", "after"})

@@ -54,17 +54,21 @@ func (n *Node) leaderHTTP(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%w: %s answers at the address of %s", ErrNoLeader, answer.NodeID, id)
 }
 
-// Status is what this node knows at the moment; it asks peers for their HTTP
-// addresses, for at most 300 ms.
-func (n *Node) Status(ctx context.Context) Status {
+// Status is what this node knows at the moment.
+func (n *Node) Status() Status {
 	_, leaderID := n.raft.LeaderWithID()
 	return Status{
 		NodeID: n.cfg.NodeID, ClusterID: n.machine.clusterID().String(), Role: n.role(), LeaderID: string(leaderID), Term: n.raft.CurrentTerm(),
-		CommitIndex: n.raft.CommitIndex(), AppliedIndex: n.AppliedIndex(), Members: n.members(ctx),
+		CommitIndex: n.raft.CommitIndex(), AppliedIndex: n.AppliedIndex(),
 	}
 }
 
-func (n *Node) members(ctx context.Context) []Member {
+// MemberCount is how many nodes the latest configuration names.
+func (n *Node) MemberCount() int { return len(n.servers()) }
+
+// Members are the nodes of the latest configuration, by id. It asks peers for their
+// HTTP addresses, for at most 300 ms.
+func (n *Node) Members(ctx context.Context) []Member {
 	servers := n.servers()
 	members := make([]Member, 0, len(servers))
 	addresses := make([]string, 0, len(servers))

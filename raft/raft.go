@@ -97,12 +97,11 @@ type Member struct {
 
 // Status is what a node knows of itself and of its cluster.
 type Status struct {
-	NodeID       string   `json:"node_id"`
-	ClusterID    string   `json:"cluster_id"` // empty while it is not known
-	Role         string   `json:"role"`       // leader, follower or candidate
-	LeaderID     string   `json:"leader_id"`  // empty while none is known
-	Term         uint64   `json:"term"`
-	CommitIndex  uint64   `json:"commit_index"`
-	AppliedIndex uint64   `json:"applied_index"`
-	Members      []Member `json:"members"` // by node id
+	NodeID       string `json:"node_id"`
+	ClusterID    string `json:"cluster_id"` // empty while it is not known
+	Role         string `json:"role"`       // leader, follower or candidate
+	LeaderID     string `json:"leader_id"`  // empty while none is known
+	Term         uint64 `json:"term"`
+	CommitIndex  uint64 `json:"commit_index"`
+	AppliedIndex uint64 `json:"applied_index"`
 }

@@ -114,7 +114,7 @@ func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
 	c.Start(wiped)
 	c.Start(other)
 	rafttest.Eventually(t, 10*time.Second, "the other one stands for election", func() bool {
-		return c.Node(other).Status(within(t, time.Second)).Role == "candidate"
+		return c.Node(other).Status().Role == "candidate"
 	})
 	if c.Node(wiped).IsLeader() || c.Node(other).IsLeader() {
 		t.Error("a node was elected with the wiped node's vote")
@@ -125,10 +125,10 @@ func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
 	c.Start(leader)
 	holds(t, c, wiped, index, commands)
 	rafttest.Eventually(t, 10*time.Second, "the wiped node votes again", func() bool { return c.Node(wiped).MayVote() })
-	id := c.Leader(t).Status(within(t, time.Second)).NodeID
+	id := c.Leader(t).Status().NodeID
 	for i := range 3 {
 		rafttest.Eventually(t, 10*time.Second, "one cluster with one leader", func() bool {
-			return c.Node(i).Status(within(t, time.Second)).LeaderID == id
+			return c.Node(i).Status().LeaderID == id
 		})
 	}
 }

@@ -95,14 +95,14 @@ func ValidateMetric(metric string, t Threshold) error {
 	fitting := aggregationsOf(metric)
 	if fitting == nil {
 		return fmt.Errorf("unknown metric %q; expected %s, or <operation>.%s with an operation of %s",
-			metric, strings.Join(otherMetrics(), ", "), oneOf(operationFields), oneOf(operationNames()))
+			metric, strings.Join(otherMetrics(), ", "), OneOf(operationFields), OneOf(operationNames()))
 	}
 	if !slices.Contains(fitting, t.Aggregation) {
 		shown := slices.Clone(fitting)
 		if i := slices.Index(shown, "p"); i >= 0 {
 			shown[i] = "p(N)"
 		}
-		return fmt.Errorf("metric %s takes %s, not %s", metric, oneOf(shown), t.aggregation())
+		return fmt.Errorf("metric %s takes %s, not %s", metric, OneOf(shown), t.aggregation())
 	}
 	return nil
 }
@@ -114,7 +114,8 @@ func (t Threshold) aggregation() string {
 	return t.Aggregation
 }
 
-func oneOf(names []string) string {
+// OneOf joins names as a sentence does: a, b or c.
+func OneOf(names []string) string {
 	last := len(names) - 1
 	if last < 1 {
 		return strings.Join(names, "")

@@ -8,6 +8,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/playhead-load/playhead/results"
 )
 
 // decoder reads a YAML tree and gathers what is wrong with it.
@@ -128,7 +130,7 @@ func hint(key, path string, keys []string) string {
 	if meant, ok := suggest(key, keys); ok {
 		return fmt.Sprintf("%s, did you mean %q?", in, meant)
 	}
-	return fmt.Sprintf("%s, expected %s", in, oneOf(keys))
+	return fmt.Sprintf("%s, expected %s", in, results.OneOf(keys))
 }
 
 // wrong notes that the value of key is not what was expected. An absent value
@@ -171,7 +173,7 @@ func (d *decoder) choice(m *mapping, key string, into *string, names []string) b
 	}
 	s, ok := textOf(node)
 	if !ok || !slices.Contains(names, s) {
-		return d.wrong(m, key, oneOf(names))
+		return d.wrong(m, key, results.OneOf(names))
 	}
 	*into = s
 	return true

@@ -87,11 +87,3 @@ func editDistance(a, b string) int {
 	}
 	return previous[len(b)]
 }
-
-func oneOf(names []string) string {
-	last := len(names) - 1
-	if last < 1 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:last], ", ") + " or " + names[last]
-}

@@ -28,12 +28,12 @@ type clusterDTO struct {
 	Members      []memberDTO `json:"members"`
 }
 
-func clusterOf(status raft.Status) clusterDTO {
+func clusterOf(status raft.Status, members []raft.Member) clusterDTO {
 	dto := clusterDTO{
 		NodeID: status.NodeID, Role: status.Role, LeaderID: status.LeaderID, Term: status.Term,
 		CommitIndex: status.CommitIndex, AppliedIndex: status.AppliedIndex, Members: []memberDTO{},
 	}
-	for _, m := range status.Members {
+	for _, m := range members {
 		dto.Members = append(dto.Members, memberDTO(m))
 	}
 	return dto
@@ -41,7 +41,7 @@ func clusterOf(status raft.Status) clusterDTO {
 
 // getCluster tells how the cluster looks from this node.
 func (s *Server) getCluster(c echo.Context) error {
-	return c.JSON(http.StatusOK, clusterOf(s.node.Status(c.Request().Context())))
+	return c.JSON(http.StatusOK, clusterOf(s.node.Status(), s.node.Members(c.Request().Context())))
 }
 
 // postMember adds a node, or changes the address or the vote of one.
@@ -126,7 +126,7 @@ func (s *Server) getHealth(c echo.Context) error { return c.String(http.StatusOK
 // getReady says whether this node can answer for the cluster: a leader is known,
 // and what was committed when the question came is applied here.
 func (s *Server) getReady(c echo.Context) error {
-	status := s.node.Status(c.Request().Context())
+	status := s.node.Status()
 	if status.LeaderID == "" {
 		return raft.ErrNoLeader
 	}

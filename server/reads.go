@@ -124,11 +124,7 @@ func (s *Server) getSession(c echo.Context) error {
 
 // getPosition answers: where was I?
 func (s *Server) getPosition(c echo.Context) error {
-	accountID, profileID, err := viewerParams(c)
-	if err != nil {
-		return err
-	}
-	titleID, err := titleParam(c)
+	accountID, profileID, titleID, err := watchedParams(c)
 	if err != nil {
 		return err
 	}
@@ -175,11 +171,7 @@ func (s *Server) getPositions(c echo.Context) error {
 
 // getContinueWatching lists the titles that a profile began and did not complete.
 func (s *Server) getContinueWatching(c echo.Context) error {
-	accountID, profileID, err := viewerParams(c)
-	if err != nil {
-		return err
-	}
-	limit, err := limitParam(c)
+	accountID, profileID, limit, err := pageParams(c)
 	if err != nil {
 		return err
 	}
@@ -190,11 +182,7 @@ func (s *Server) getContinueWatching(c echo.Context) error {
 
 // getHistory answers: what have I watched? The newest comes first.
 func (s *Server) getHistory(c echo.Context) error {
-	accountID, profileID, err := viewerParams(c)
-	if err != nil {
-		return err
-	}
-	limit, err := limitParam(c)
+	accountID, profileID, limit, err := pageParams(c)
 	if err != nil {
 		return err
 	}

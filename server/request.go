@@ -117,6 +117,24 @@ func viewerParams(c echo.Context) (accountID uint64, profileID uint8, err error)
 	return accountID, profileID, err
 }
 
+// watchedParams reads the account, the profile and the title of a path.
+func watchedParams(c echo.Context) (accountID uint64, profileID uint8, titleID uint32, err error) {
+	if accountID, profileID, err = viewerParams(c); err != nil {
+		return 0, 0, 0, err
+	}
+	titleID, err = titleParam(c)
+	return accountID, profileID, titleID, err
+}
+
+// pageParams reads the account and the profile of a path, and ?limit=.
+func pageParams(c echo.Context) (accountID uint64, profileID uint8, limit int, err error) {
+	if accountID, profileID, err = viewerParams(c); err != nil {
+		return 0, 0, 0, err
+	}
+	limit, err = limitParam(c)
+	return accountID, profileID, limit, err
+}
+
 const (
 	defaultLimit = 20
 	maxLimit     = 100

@@ -132,7 +132,7 @@ func isUnspecified(address string) bool {
 }
 
 // hasPeers reports whether the data directory knows of a cluster of more than this node.
-func (s *Server) hasPeers() bool { return len(s.node.Status(context.Background()).Members) > 1 }
+func (s *Server) hasPeers() bool { return s.node.MemberCount() > 1 }
 
 // HTTPAddress is where the node listens for clients.
 func (s *Server) HTTPAddress() string { return s.listener.Addr().String() }

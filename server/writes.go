@@ -171,11 +171,7 @@ func (s *Server) putAccount(c echo.Context) error {
 
 // deleteFromHistory hides a title.
 func (s *Server) deleteFromHistory(c echo.Context) error {
-	accountID, profileID, err := viewerParams(c)
-	if err != nil {
-		return err
-	}
-	titleID, err := titleParam(c)
+	accountID, profileID, titleID, err := watchedParams(c)
 	if err != nil {
 		return err
 	}

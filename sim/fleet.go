@@ -32,7 +32,11 @@ type FleetOptions struct {
 	StartMS     viewing.Millis // the virtual clock's beginning; its time of day, read as UTC, is local time
 	WarmUpMS    int64          // playbacks in progress at StartMS are announced over this time, 0 at once
 	KeepaliveMS int64          // of play between two keepalives, 1 … 24 h
+	Salt        uint64         // its low 48 bits go into every session id, and into nothing else
 }
+
+// MaxSalt has the bits of a session id that are neither its moment nor its version.
+const MaxSalt = 1<<48 - 1
 
 // Step says what Next gave.
 type Step struct {
@@ -47,6 +51,7 @@ type Fleet struct {
 	population *population.Population
 	arrivals   *arrivals
 	seed       uint64
+	salt       uint64
 	devices    []device
 	busy       []uint32 // of each account: 8 bits a household, a bit a profile
 	profiles   []uint8  // of each account
@@ -69,6 +74,7 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 		},
 		population: p,
 		seed:       options.Seed,
+		salt:       options.Salt & MaxSalt,
 		busy:       make([]uint32, p.Accounts()),
 		profiles:   make([]uint8, p.Accounts()),
 	}
@@ -246,6 +252,9 @@ func (f *Fleet) Denied(device int32, session viewing.SessionID) {
 
 // Devices is the number of devices.
 func (f *Fleet) Devices() int { return len(f.devices) }
+
+// Model is the population's that plays.
+func (f *Fleet) Model() *population.Model { return f.population.Model() }
 
 // Account is account i of the population, 0 … population.Accounts-1.
 func (f *Fleet) Account(i int) population.Account { return f.population.Account(i) }

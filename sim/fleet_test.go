@@ -28,7 +28,7 @@ const (
 // setting is a fleet to build; zero fields have the defaults of newFleet.
 type setting struct {
 	scale, shared      float64
-	seed               uint64
+	seed, salt         uint64
 	start              viewing.Millis
 	warmUp, keepalive  int64
 	everyPlaybackStops bool
@@ -53,7 +53,7 @@ func newFleet(t testing.TB, s setting) *sim.Fleet {
 	if s.keepalive == 0 {
 		s.keepalive = minute
 	}
-	return sim.NewFleet(p, sim.FleetOptions{Seed: s.seed, StartMS: s.start, WarmUpMS: s.warmUp, KeepaliveMS: s.keepalive})
+	return sim.NewFleet(p, sim.FleetOptions{Seed: s.seed, Salt: s.salt, StartMS: s.start, WarmUpMS: s.warmUp, KeepaliveMS: s.keepalive})
 }
 
 func describe(e *viewing.Event, device int32) string {
@@ -276,4 +276,29 @@ func BenchmarkNext(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// TestASaltChangesNothingButTheIDs plays one plan with and without a salt, with a
+// denial here and there.
+func TestASaltChangesNothingButTheIDs(t *testing.T) {
+	plain, salted := newFleet(t, setting{scale: 1e-5, seed: 5}), newFleet(t, setting{scale: 1e-5, seed: 5, salt: 0xfeed_0000_0000_0001})
+	var a, b viewing.Event
+	for n := range 3000 {
+		first, okA := plain.Next(prime+hour, &a)
+		second, okB := salted.Next(prime+hour, &b)
+		if !okA || !okB {
+			t.Fatalf("the plan ended after %d events", n)
+		}
+		if a.SessionID[15]^b.SessionID[15] != 1 || a.SessionID[14] != b.SessionID[14] {
+			t.Fatalf("ids %v and %v", a.SessionID, b.SessionID)
+		}
+		if a.Type == viewing.Start && n%7 == 0 {
+			plain.Denied(first.Device, a.SessionID)
+			salted.Denied(second.Device, b.SessionID)
+		}
+		b.SessionID = a.SessionID
+		if x, y := describe(&a, first.Device), describe(&b, second.Device); x != y {
+			t.Fatalf("event %d: %s without a salt, %s with", n, x, y)
+		}
+	}
 }

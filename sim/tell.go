@@ -18,7 +18,7 @@ func (f *Fleet) sessionID(i int32, d *device) viewing.SessionID {
 	key := random.Key(f.seed, sessionDomain, uint64(i))
 	high, low := random.Hash(key, 2*d.sessions), random.Hash(key, 2*d.sessions+1)
 	binary.BigEndian.PutUint64(id[0:8], uint64(d.start)<<16|0x7000|high&0x0fff)
-	binary.BigEndian.PutUint64(id[8:16], 1<<63|low>>2)
+	binary.BigEndian.PutUint64(id[8:16], 1<<63|low>>2^f.salt)
 	return id
 }
 
@@ -56,10 +56,10 @@ func (f *Fleet) tell(i int32, d *device, kind viewing.EventType, now int64, e *v
 }
 
 // tellBitrates splits the time played over the two rungs: low first, then high.
-// How long the low one lasts is the session's own, drawn from its id.
+// How long the low one lasts is the session's own, drawn from its id without the salt.
 func (f *Fleet) tellBitrates(e *viewing.Event, share *population.DeviceShare) {
 	b := &f.habits
-	stream := random.At(binary.BigEndian.Uint64(e.SessionID[8:16]), 0)
+	stream := random.At(binary.BigEndian.Uint64(e.SessionID[8:16])^f.salt, 0)
 	low := e.PlayedMS
 	if !stream.Chance(b.lowViews) {
 		low = min(low, int64(stream.Exp()*b.lowBeginningMS))

@@ -68,23 +68,19 @@ func startOfPlan(s *scenarios.Scenario) viewing.Millis {
 	return viewing.Millis(planDay.Add(s.StartAt).UnixMilli())
 }
 
-func newPopulation(s *scenarios.Scenario) (*population.Population, error) {
+func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
 	model, err := population.Named(s.Population.Model)
 	if err != nil {
 		return nil, err
 	}
-	return population.New(model, population.Options{
+	people, err := population.New(model, population.Options{
 		Seed: s.Seed, Scale: s.Population.Scale, SharedAccounts: s.Population.SharedAccounts,
 	})
-}
-
-func newFleet(s *scenarios.Scenario, start viewing.Millis) (*sim.Fleet, error) {
-	people, err := newPopulation(s)
 	if err != nil {
 		return nil, fmt.Errorf("population: %w", err)
 	}
 	options := sim.FleetOptions{
-		Seed: s.Seed, StartMS: start, KeepaliveMS: s.Target.Keepalive.Milliseconds(),
+		Seed: s.Seed, Salt: salt, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
 		WarmUpMS: int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale),
 	}
 	if err := options.Validate(); err != nil {

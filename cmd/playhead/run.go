@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -77,16 +78,14 @@ was crossed.`,
 
 // runner is one run from its scenario to its verdict.
 type runner struct {
-	scenario  *scenarios.Scenario
-	options   runOptions
-	out       io.Writer
-	progress  *progress
-	id        string
-	dir       string
-	startedAt time.Time
+	scenario *scenarios.Scenario
+	options  runOptions
+	out      io.Writer
+	progress *progress
+	id       string
+	dir      string
 
 	fleet   *sim.Fleet
-	plan    driver.Fleet // the fleet, its session ids perhaps salted
 	target  results.Target
 	log     *audit.Log
 	cluster *target.Cluster // nil: an outside target
@@ -95,10 +94,9 @@ type runner struct {
 }
 
 func newRunner(scenario *scenarios.Scenario, o runOptions, stdout, stderr io.Writer) *runner {
-	now := time.Now()
 	r := &runner{
-		scenario: scenario, options: o, out: stdout, startedAt: now, log: audit.NewLog(),
-		id:       now.Format("20060102-150405") + "-" + scenario.Name,
+		scenario: scenario, options: o, out: stdout, log: audit.NewLog(),
+		id:       time.Now().Format("20060102-150405") + "-" + scenario.Name,
 		progress: newProgress(stderr, o.quiet),
 	}
 	if r.dir = o.out; r.dir == "" {
@@ -119,9 +117,8 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := r.makeDir(); err != nil {
 		return err
 	}
-	startMS := startOfPlan(r.scenario)
 	r.progress.stage("population: %s", describePopulation(r.scenario))
-	if r.fleet, err = newFleet(r.scenario, startMS); err != nil {
+	if r.fleet, err = newFleet(r.scenario, r.salt()); err != nil {
 		return err
 	}
 	stop, err := r.boot(ctx)
@@ -138,7 +135,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return err
 	}
 	r.driver = driver.New(driver.Config{
-		Fleet: r.plan, StartMS: startMS, Targets: r.urls,
+		Fleet: r.fleet, StartMS: startOfPlan(r.scenario), Targets: r.urls,
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
 	})
@@ -147,6 +144,20 @@ func (r *runner) run(ctx context.Context) (err error) {
 	trouble = errors.Join(trouble, r.audit(context.WithoutCancel(ctx), record), stop())
 	r.noteCrashes(record)
 	return r.finish(record, series, trouble)
+}
+
+// salt gives the sessions of an outside target ids of their own: it may have been
+// played against with the same seed, and would rightly take the same ids for
+// repetitions.
+func (r *runner) salt() uint64 {
+	if len(r.options.targets) == 0 {
+		return 0
+	}
+	salt := rand.Uint64() & sim.MaxSalt
+	r.target = results.Target{
+		Design: results.External, Nodes: len(r.options.targets), URLs: r.options.targets, Salt: fmt.Sprintf("%012x", salt),
+	}
+	return salt
 }
 
 // makeDir makes the run's folder, and takes an older run's record out of it: a run
@@ -176,14 +187,10 @@ func (r *runner) noteCrashes(record *results.Run) {
 func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 	if len(r.options.targets) > 0 {
 		r.urls = r.options.targets
-		salted := newSaltedFleet(r.fleet)
-		r.plan, r.target = salted, results.Target{
-			Design: results.External, Nodes: len(r.urls), URLs: r.urls, Salt: fmt.Sprintf("%x", salted.salt),
-		}
 		return func() error { return nil }, checkTerms(ctx, r.urls[0], r.keepalive(), r.lease())
 	}
 	r.progress.stage("target: %d server processes on loopback", r.scenario.Target.Nodes)
-	r.plan, r.target = r.fleet, results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes}
+	r.target = results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes}
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program, to start servers with: %w", err)
@@ -223,17 +230,15 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	broken := make(chan brokenTarget, 1)
 	watched := make(chan []results.Interval, 1)
-	started := make(chan struct{})
-	r.startedAt = time.Now()
 	breaking, stopBreaking := context.WithCancel(ctx)
 	defer stopBreaking()
-	go func() {
-		<-started
-		faults, err := r.breakTarget(breaking)
-		broken <- brokenTarget{faults, err}
-	}()
-	go func() { <-started; watched <- r.watch(watching) }()
-	played := r.driver.Run(ctx, func() { close(started) })
+	played := r.driver.Run(ctx, func() {
+		go func() {
+			faults, err := r.breakTarget(breaking)
+			broken <- brokenTarget{faults, err}
+		}()
+		go func() { watched <- r.watch(watching) }()
+	})
 	stopWatching()
 	stopBreaking()
 	series := <-watched
@@ -241,7 +246,7 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	cpu := (driver.CPUTime() - begunCPU).Seconds() / time.Since(begun).Seconds() / float64(runtime.NumCPU())
 	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
 	record := &results.Run{
-		ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed, StartedAt: r.startedAt, DurationS: played.Seconds(),
+		ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed, StartedAt: begun, DurationS: played.Seconds(),
 		MeasuredS: measuredS, Interrupted: played < r.scenario.Duration, Target: r.target,
 		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/playhead-load/playhead/sim/target/targettest"
 )
 
 // TestScript plays the command line as a user would: the real binary, real
@@ -36,15 +38,15 @@ func TestScript(t *testing.T) {
 
 func build(t *testing.T, to string, flags ...string) {
 	t.Helper()
-	args := append(append([]string{"build"}, flags...), "-o", to, ".")
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go %v: %v\n%s", args, err, out)
+	if err := targettest.Build(to, flags...); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // exits CODE[|CODE…] COMMAND… runs the command and wants it to exit with one of the
 // codes. A test wants 0|97 of a run that must find no fault: whether this machine let
-// its generator be on time is no business of the test's. The output goes to the files stdout.txt and stderr.txt of the script's directory.
+// its generator be on time is no business of the test's. The output goes to the files
+// stdout.txt and stderr.txt of the script's directory.
 func exits(ts *testscript.TestScript, negated bool, args []string) {
 	if negated || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND…")

@@ -40,7 +40,7 @@ gives the same events, byte for byte. Every start is taken as admitted.`,
 		if err != nil {
 			return err
 		}
-		fleet, err := newFleet(scenario, startOfPlan(scenario))
+		fleet, err := newFleet(scenario, 0)
 		if err != nil {
 			return err
 		}
@@ -127,11 +127,7 @@ func summarize(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, out
 	fmt.Fprintf(out, "%s · %s · %v from %s, simulated in %v\n\n",
 		s.Name, describePopulation(s), planned, clockTime(s.StartAt), time.Since(begun).Round(time.Millisecond))
 	look.print(out, planned)
-	people, err := newPopulation(s)
-	if err != nil {
-		return err
-	}
-	printModel(out, people.Model(), s.Population.SharedAccounts)
+	printModel(out, fleet.Model(), s.Population.SharedAccounts)
 	return nil
 }
 

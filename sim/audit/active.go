@@ -13,8 +13,9 @@ import (
 const endless int64 = forever / 4
 
 // active judges the list of an account's active sessions: none that was surely
-// stopped, replaced or denied is there, nor one that no device told of; and by the clock, if there is one, none whose lease
-// has surely ended, and each that surely holds a stream.
+// stopped, replaced or denied is there, nor one that no device told of; and by the
+// clock, if there is one, none whose lease has surely ended, and each that surely
+// holds a stream.
 func (c *check) active(ctx context.Context, home *household) error {
 	askedUS := c.nowUS()
 	if !c.activeCertain(home, askedUS) {

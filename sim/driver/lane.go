@@ -12,9 +12,9 @@ import (
 
 // lane is a device's way to the target: what it has to say, in order, and beside
 // it what it has to ask. What one of its two lanes waits for does not hold up the
-// other. The driver's lock guards busy and queue. While the lane is busy one party at a time
-// has it: a worker, the ready queue or the timer of its next try. Its target and
-// its first request belong to that party, and pass on with it.
+// other. The driver's lock guards busy and queue. While the lane is busy one party
+// at a time has it: a worker, the ready queue or the timer of its next try. Its
+// target and its first request belong to that party, and pass on with it.
 type lane struct {
 	device int32
 	limit  int32 // of its queue, what is under way included

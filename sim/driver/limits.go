@@ -58,23 +58,32 @@ func setLimitTrying(ctx context.Context, client *http.Client, targets []string, 
 
 // setLimit says with its error whether another try may help.
 func setLimit(ctx context.Context, client *http.Client, url string, streams int) (again bool, err error) {
-	body := fmt.Appendf(nil, `{"max_streams":%d}`, streams)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(body))
+	status, answer, err := exchange(ctx, client, http.MethodPut, url, fmt.Appendf(nil, `{"max_streams":%d}`, streams))
 	if err != nil {
-		return false, fmt.Errorf("set a stream limit: %w", err)
+		return true, fmt.Errorf("set a stream limit: %w", err)
+	}
+	if status != http.StatusOK {
+		return mayBeRepeated(status), fmt.Errorf("set a stream limit: %w", refused(http.MethodPut, url, status, answer))
+	}
+	return false, nil
+}
+
+// exchange makes one request outside the plan and reads its answer, up to maxAnswer.
+func exchange(ctx context.Context, client *http.Client, method, url string, body []byte) (status int, answer []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
 	if err != nil {
-		return true, fmt.Errorf("set a stream limit: %w", err)
+		return 0, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return true, fmt.Errorf("set a stream limit: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return mayBeRepeated(response.StatusCode), fmt.Errorf("set a stream limit: PUT %s: %s: %s", url, response.Status, bytes.TrimSpace(answer))
-	}
-	return false, nil
+	answer, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return response.StatusCode, answer, err
+}
+
+func refused(method, url string, status int, answer []byte) error {
+	return fmt.Errorf("%s %s: %d %s: %s", method, url, status, http.StatusText(status), bytes.TrimSpace(answer))
 }

@@ -5,42 +5,19 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/playhead-load/playhead/sim/target"
+	"github.com/playhead-load/playhead/sim/target/targettest"
 )
 
 // binary is the playhead program of this tree, built once for all tests.
 var binary string
 
-func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "playhead-fault-test-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "playhead")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/playhead")
-	if output, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build playhead: %w\n%s", err, output)
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { targettest.Main(m, &binary) }
 
 // watch is a Watch that writes when it is asked whether the target has recovered.
 type watch struct {
