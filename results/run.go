@@ -37,10 +37,14 @@ const (
 // milliseconds, rates are per wall second. A Run is a plain value, to be used
 // by one goroutine at a time.
 type Run struct {
-	Schema    string    `json:"schema"` // always Schema; filled in by Write
+	Schema    string    `json:"schema"`            // always Schema; filled in by Write
+	Version   string    `json:"version,omitempty"` // of the program that ran it
 	ID        string    `json:"id"`
 	Scenario  string    `json:"scenario"` // the scenario's name
 	Seed      uint64    `json:"seed"`
+	Model     string    `json:"model,omitempty"`      // the population's
+	Scale     float64   `json:"scale,omitempty"`      // share of the population that played
+	TimeScale float64   `json:"time_scale,omitempty"` // population seconds in a wall second
 	StartedAt time.Time `json:"started_at"`
 	DurationS float64   `json:"duration_s"` // wall seconds played, the warm-up included
 

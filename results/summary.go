@@ -25,7 +25,7 @@ func Summary(w io.Writer, run *Run, color bool) error {
 	p.operations(run)
 	p.load(run)
 	p.faults(run.Faults)
-	p.audit(&run.Audit)
+	p.audit(&run.Audit, run.Target.Design)
 	if run.Dir != "" {
 		p.line("")
 		p.line("  %s %s", p.dim("run folder"), run.Dir)
@@ -233,7 +233,7 @@ func (p *printer) load(run *Run) {
 		formatRate(l.TargetPerS), formatRate(l.OfferedPerS), formatRate(l.AchievedPerS))
 	p.line("    %s %s at the peak", p.leader("active sessions"), formatCount(l.ActiveSessionsPeak))
 	if l.Unsent > 0 {
-		p.line("    %s %s", p.leader("unsent"), p.yellow(plural(l.Unsent, "planned operation")))
+		p.line("    %s %s, each an error, and as late as the run's end", p.leader("unsent"), p.yellow(plural(l.Unsent, "planned operation")))
 	}
 	if l.Backlog > 0 {
 		p.line("    %s %s under way when the plan had ended", p.leader("backlog"), plural(l.Backlog, "request"))

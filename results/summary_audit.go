@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-func (p *printer) audit(a *Audit) {
+func (p *printer) audit(a *Audit, design string) {
 	p.section("AUDIT")
 	if a.Sessions == 0 {
 		p.line("    %s nothing was audited", p.dim("–"))
@@ -13,13 +13,16 @@ func (p *printer) audit(a *Audit) {
 	}
 	p.line("    %s %s, %s acknowledged", p.dim("·"), plural(a.Sessions, "session"), plural(a.EventsAcknowledged, "event"))
 	if a.Unacknowledged > 0 {
-		p.line("    %s %s may be there or not: never answered, or only after a try that was not", p.dim("·"), plural(a.Unacknowledged, "event"))
+		p.line("    %s %s not judged, since they may be there or not: no try was answered, or not every one", p.dim("·"), plural(a.Unacknowledged, "event"))
 	}
 	if a.Uncounted > 0 {
 		p.line("    %s %s whose events the target does not count: of those only the loss of the newest shows", p.dim("·"), plural(a.Uncounted, "session"))
 	}
 	for _, m := range auditMetrics {
 		kind := strings.TrimPrefix(m.name, "audit.")
+		if kind == "node_crashes" && design == External {
+			continue // its processes are not ours to see
+		}
 		n := m.count(a)
 		count := formatCount(n)
 		if n > 0 {
@@ -36,7 +39,7 @@ func (p *printer) linearizability(a *Audit) {
 	name := p.leader("linearizable")
 	unknown := ""
 	if l.Unknown > 0 {
-		unknown = ", " + formatCount(l.Unknown) + " undecided"
+		unknown = ", " + formatCount(l.Unknown) + " undecided: too many orders to try"
 	}
 	checked := plural(l.AccountsChecked, "account") + " checked"
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/playhead-load/playhead/viewing/wire"
 )
 
-// The shapes of the answers, as CONTRACT §2 names them.
+// The shapes of the answers, as docs/api.md names them.
 
 // timestamp is a moment in JSON: RFC 3339 in UTC with milliseconds, null for none.
 type timestamp viewing.Millis

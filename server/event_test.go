@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// event is one event in the shape of CONTRACT §2.
+// event is one event in the shape of docs/api.md.
 type event map[string]any
 
 // sessionID is the n-th session's.

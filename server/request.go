@@ -15,7 +15,7 @@ import (
 	"github.com/playhead-load/playhead/viewing/wire"
 )
 
-// maxBodyBytes is the largest request body that is read (CONTRACT §2).
+// maxBodyBytes is the largest request body that is read (docs/api.md).
 const maxBodyBytes = 4 << 20
 
 // keptBytes is the largest buffer that goes back to the pool.

@@ -114,6 +114,9 @@ func (c *Config) Validate() error {
 	case c.DefaultStreams < 1 || c.DefaultStreams > viewing.MaxStreams:
 		return fmt.Errorf("default streams is %d: expected 1 to %d", c.DefaultStreams, viewing.MaxStreams)
 	}
+	if _, _, err := net.SplitHostPort(c.HTTPAddress); err != nil {
+		return fmt.Errorf("http is %q: expected host:port, as in 127.0.0.1:8080", c.HTTPAddress)
+	}
 	if alone := c.Raft.BootstrapExpect == 1 && len(c.Raft.Join) == 0; !alone && isUnspecified(c.HTTPAddress) {
 		return notDialable(c.HTTPAddress)
 	}
@@ -202,7 +205,7 @@ func (s *Server) awaitRequests(ctx context.Context) error {
 
 func (s *Server) clock() viewing.Millis { return viewing.Millis(time.Now().UnixMilli()) }
 
-// routes is the API of CONTRACT §2.
+// routes is the API of docs/api.md.
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()
 	e.HideBanner = true

@@ -11,7 +11,7 @@ import (
 	"github.com/playhead-load/playhead/raft/rafttest"
 )
 
-// The keys of CONTRACT §2.
+// The keys of docs/api.md.
 var (
 	deniedKeys = []string{"session_id", "device_id", "device_type", "profile_id", "title_id", "position_ms", "started_at", "last_seen_at"}
 	activeKeys = append([]string{"expires_at"}, deniedKeys...)

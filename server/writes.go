@@ -235,7 +235,7 @@ func checkFields(body []byte, fields []string) error {
 		}
 		name, _ := token.(string) // a key is a string, or Token would have failed
 		if !slices.Contains(fields, name) {
-			return badField(name, "no such field")
+			return badField(name, "it to be absent, there is no such field")
 		}
 		if slices.Contains(seen, name) {
 			return badField(name, "no second value")

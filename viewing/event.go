@@ -43,7 +43,7 @@ func ParseEventType[T string | []byte](text T) (EventType, bool) {
 	return 0, false
 }
 
-// Bounds of an event's fields (CONTRACT §1 and §2). All are inclusive.
+// Bounds of an event's fields (docs/api.md). All are inclusive.
 const (
 	MaxAccountID  = 1<<53 - 1
 	MaxProfileID  = 5

@@ -9,14 +9,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 )
 
-// Exit codes (CONTRACT §3). Those from 97 are a run's verdict.
+// Exit codes. Those from 97 are a run's verdict.
 const (
 	exitOK    = 0
 	exitError = 1
@@ -73,25 +76,52 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitError
 }
 
+// expected says what a flag of a type takes, in words that are not Go's.
+var expected = map[string]string{
+	"duration": "a duration such as 60s", "float64": "a number",
+	"int": "a whole number", "uint64": "a whole number from 0 on",
+}
+
+func meant(suggestions []string) string {
+	if len(suggestions) == 0 {
+		return ""
+	}
+	return ", did you mean " + results.OneOf(suggestions) + "?"
+}
+
+// version is what the module system knows of this build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "playhead",
-		Short: "Know before the premiere whether a viewing-data system will hold",
+		Use:     "playhead",
+		Version: version(),
+		Short:   "Know before the premiere whether a viewing-data system will hold",
 		Long: `Playhead plays the devices of a streaming service against a viewing-data
 system, breaks the system while it does, and proves every answer right or wrong.
 
 Begin with:  playhead run scenarios/prime-time.yaml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q: see playhead --help", args[0])}
+				return usageError{fmt.Errorf("unknown command %q%s: see playhead --help", args[0], meant(c.SuggestionsFor(args[0])))}
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		var value *pflag.InvalidValueError
+		if errors.As(err, &value) && expected[value.GetFlag().Value.Type()] != "" {
+			err = fmt.Errorf("--%s: expected %s, got %q", value.GetFlag().Name, expected[value.GetFlag().Value.Type()], value.GetValue())
+		}
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true

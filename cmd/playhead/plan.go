@@ -26,7 +26,7 @@ type overrideFlags struct {
 func (o *overrideFlags) add(flags *pflag.FlagSet) {
 	flags.Uint64Var(&o.seed, "seed", 0, "play other devices' lives than the scenario's seed gives")
 	flags.StringVar(&o.scale, "scale", "", "share of the population that plays, as 1/N or a number")
-	flags.DurationVar(&o.duration, "duration", 0, "how long to play, on the clock on the wall")
+	flags.DurationVar(&o.duration, "duration", 0, "how long to play, on the clock on the wall; the warm-up is at most a sixth of it")
 	flags.Float64Var(&o.timeScale, "time-scale", 0, "population seconds in a wall second")
 }
 

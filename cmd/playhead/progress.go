@@ -45,16 +45,16 @@ func (p *progress) line(format string, args ...any) {
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
-// second shows a second of the run.
+// second shows a second of the run; leader is empty where no one can tell.
 func (p *progress) second(duration time.Duration, s results.Interval, leader string, d *driver.Driver) {
-	if leader == "" {
-		leader = "none"
-	}
 	phase := ""
-	if d.InWarmUp() {
+	switch {
+	case d.InWarmUp():
 		phase = "  warming up"
+	case s.AtS > duration.Seconds():
+		phase = "  the plan has ended, its last requests have not"
 	}
-	text := fmt.Sprintf("%5.0f/%.0fs  %6.0f/s  %5d playing  p50 %5.1f ms  p99 %6.1f ms  %3d denied  %3d errors  %4d waiting  leader %s%s",
+	text := fmt.Sprintf("%5.0f/%.0fs  %6.0f/s  %5d playing  p50 %5.1f ms  p99 %6.1f ms  %3d denied  %3d errors  %4d waiting%s%s",
 		s.AtS, duration.Seconds(), s.RatePerS, s.ActiveSessions, s.P50MS, s.P99MS, s.Denied, s.Errors, d.Pending(), leader, phase)
 	p.update(text)
 }

@@ -43,9 +43,15 @@ it as the scenario says, then compare every answer with what the devices know.
 What is left behind: runs/<id>/ with run.json, a histogram per operation, the
 per-second series, the scenario and the nodes' logs.
 
-Exit codes: 0 passed · 1 it failed itself · 2 bad usage or a bad scenario · 97 the
-generator was unfit, no verdict · 98 an invariant was violated · 99 a threshold
-was crossed.`,
+Exit codes: 0 passed · 1 it failed itself · 2 bad usage or a bad scenario · 97 no
+verdict: interrupted, or the generator was unfit · 98 an invariant was violated ·
+99 a threshold was crossed.
+
+With --target it plays against a system that runs already. That is no dry run: it
+sets the plan of every account of the population there, and plays real sessions on
+them, for good. A server to try it on:
+
+  playhead serve --keepalive 1s --lease 2.5s   # the terms that prime-time means`,
 		Example: `  playhead run scenarios/prime-time.yaml
   playhead run scenarios/prime-time.yaml --seed 7 --scale 1/8000
   playhead run scenarios/prime-time.yaml --target http://127.0.0.1:8080 --no-faults`,
@@ -160,14 +166,17 @@ func (r *runner) salt() uint64 {
 	return salt
 }
 
-// makeDir makes the run's folder, and takes an older run's record out of it: a run
-// that fails must not leave another's verdict behind.
+// makeDir makes the run's folder. One that holds a run is not touched: its record is
+// lost to nobody, and a run that fails leaves no other's verdict behind.
 func (r *runner) makeDir() error {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		return fmt.Errorf("make the run's directory: %w", err)
+		return fmt.Errorf("make the run's directory (--out names another): %w", err)
 	}
-	if err := os.Remove(filepath.Join(r.dir, "run.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("clear the run's directory: %w", err)
+	switch _, err := os.Stat(filepath.Join(r.dir, results.RunFile)); {
+	case err == nil:
+		return usageError{fmt.Errorf("%s holds a run already: name another directory with --out, or remove it", r.dir)}
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("look into the run's directory: %w", err)
 	}
 	return nil
 }
@@ -227,6 +236,10 @@ func (r *runner) prepare(ctx context.Context) error {
 func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, error) {
 	r.progress.stage("playing: %v, the plan runs %v times as fast", r.scenario.Duration, r.scenario.TimeScale)
 	begunCPU, begun := driver.CPUTime(), time.Now()
+	stopTelling := context.AfterFunc(ctx, func() {
+		r.progress.say("interrupted: what was measured is audited and kept; once more ends it at once")
+	})
+	defer stopTelling()
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	broken := make(chan brokenTarget, 1)
 	watched := make(chan []results.Interval, 1)
@@ -246,7 +259,8 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	cpu := (driver.CPUTime() - begunCPU).Seconds() / time.Since(begun).Seconds() / float64(runtime.NumCPU())
 	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
 	record := &results.Run{
-		ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed, StartedAt: begun, DurationS: played.Seconds(),
+		Version: version(), ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed,
+		Model: r.scenario.Population.Model, Scale: r.scenario.Population.Scale, TimeScale: r.scenario.TimeScale, StartedAt: begun, DurationS: played.Seconds(),
 		MeasuredS: measuredS, Interrupted: played < r.scenario.Duration, Target: r.target,
 		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
 	}
@@ -288,14 +302,20 @@ func (r *runner) watch(ctx context.Context) (series []results.Interval) {
 		}
 		second := r.driver.Interval()
 		series = append(series, second)
-		leader := ""
-		if r.cluster != nil {
-			if node, err := r.cluster.Leader(ctx); err == nil {
-				leader = node.ID
-			}
-		}
-		r.progress.second(r.scenario.Duration, second, leader, r.driver)
+		r.progress.second(r.scenario.Duration, second, r.leader(ctx), r.driver)
 	}
+}
+
+// leader is what the progress says of who leads: nothing of an outside target.
+func (r *runner) leader(ctx context.Context) string {
+	if r.cluster == nil {
+		return ""
+	}
+	node, err := r.cluster.Leader(ctx)
+	if err != nil {
+		return "  leader none"
+	}
+	return "  leader " + node.ID
 }
 
 // audit compares what the devices know with what the target answers.
@@ -367,7 +387,7 @@ func (r *runner) tell(record *results.Run) error {
 	if !r.options.json {
 		return results.Summary(r.out, record, isTerminal(r.out))
 	}
-	text, err := os.ReadFile(filepath.Join(r.dir, "run.json"))
+	text, err := os.ReadFile(filepath.Join(r.dir, results.RunFile))
 	if err != nil {
 		return fmt.Errorf("read the run back: %w", err)
 	}

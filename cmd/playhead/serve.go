@@ -101,7 +101,7 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease} {
 		d, err := time.ParseDuration(v.GetString(name))
 		if err != nil {
-			return cfg, fmt.Errorf("%s: expected a duration such as 60s: %w", name, err)
+			return cfg, fmt.Errorf("%s: expected a duration such as 60s, got %q", name, v.GetString(name))
 		}
 		*to = d
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// model is an account's streams, one operation after another, as CONTRACT §2 has
+// model is an account's streams, one operation after another, as docs/api.md has
 // them. Its state is a string of op numbers, 16 bits each and 0 for none: for each
 // device the contact that holds its stream, then for each session the newest that
 // was heard of it.

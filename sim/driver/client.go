@@ -19,7 +19,7 @@ import (
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 1 << 20
 
-// client speaks CONTRACT §2 with the target.
+// client speaks docs/api.md with the target.
 type client struct {
 	http    *http.Client
 	targets []string

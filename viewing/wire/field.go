@@ -83,7 +83,7 @@ var (
 	errHead      = &viewing.FieldError{Field: "type", Expected: "no unknown flag beside it"}
 	errResume    = &viewing.FieldError{Field: "position_ms", Expected: "absent, or no resume flag"}
 	errOverlong  = &viewing.FieldError{Field: "event", Expected: "nothing after its last field"}
-	unknownField = "no such field"
+	unknownField = "it to be absent, there is no such field"
 )
 
 // wrongFaults learns from viewing what it expects of each field, by breaking one
