@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -105,38 +104,56 @@ func (v *views) read(clock viewing.Millis, f func(state *viewing.State, now view
 // encoded state.
 const stampBytes = 8
 
-// Snapshot encodes the state as it is now. Commands wait for it meanwhile.
+// Snapshot is the state as it is now. Commands and reads go on while it is written:
+// they wait for a piece of it at most.
 func (v *views) Snapshot() (io.WriterTo, error) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return &viewsSnapshot{v.state.AppendBinary(binary.BigEndian.AppendUint64(nil, uint64(v.stamp)))}, nil
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return &viewsSnapshot{views: v, state: v.state.Capture(), stamp: v.stamp}, nil
 }
 
-type viewsSnapshot struct{ encoded []byte }
-
-func (s *viewsSnapshot) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(s.encoded)
-	return int64(n), err
+type viewsSnapshot struct {
+	views *views
+	state *viewing.Snapshot
+	stamp viewing.Millis
 }
 
-// maxSnapshotBytes bounds what Restore reads into memory.
-const maxSnapshotBytes = 16 << 30
+// WriteTo writes the snapshot, once.
+func (s *viewsSnapshot) WriteTo(w io.Writer) (written int64, err error) {
+	piece := binary.BigEndian.AppendUint64(nil, uint64(s.stamp))
+	for more := true; more; {
+		s.views.mu.RLock()
+		piece, more = s.state.Append(piece)
+		s.views.mu.RUnlock()
+		n, err := w.Write(piece)
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+		piece = piece[:0]
+	}
+	return written, nil
+}
+
+// Release lets the state go that was captured.
+func (s *viewsSnapshot) Release() {
+	s.views.mu.Lock()
+	defer s.views.mu.Unlock()
+	s.state.Release()
+}
 
 // Restore replaces the state by a snapshot, or leaves it as it is and says why.
 func (v *views) Restore(r io.Reader) error {
-	encoded, err := io.ReadAll(io.LimitReader(r, maxSnapshotBytes))
-	if err != nil {
+	var stamp [stampBytes]byte
+	if _, err := io.ReadFull(r, stamp[:]); err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
-	if len(encoded) < stampBytes {
-		return errors.New("restore snapshot: it is cut short")
-	}
-	restored := viewing.NewState(viewing.Rules{})
-	if err := restored.UnmarshalBinary(encoded[stampBytes:]); err != nil {
+	restored, err := viewing.ReadState(r)
+	if err != nil {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(encoded))
+	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(stamp[:]))
 	return nil
 }
