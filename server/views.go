@@ -17,7 +17,7 @@ type views struct {
 	state   *viewing.State
 	stamp   viewing.Millis // the leader's clock in the newest command
 	decoder wire.Decoder
-	event   viewing.Event
+	events  [eventsAtOnce]viewing.Event // for use by apply
 }
 
 func newViews() *views {
@@ -49,11 +49,12 @@ func (v *views) apply(stampMS int64, b []byte) (answer any, err error) {
 	case commandEvents:
 		return v.applyEvents(&c)
 	case commandStart:
-		v.event.Reset()
-		if err := c.event(&v.decoder, &v.event); err != nil {
+		e := &v.events[0]
+		e.Reset()
+		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
-		return v.state.Start(v.stamp, &v.event), nil
+		return v.state.Start(v.stamp, e), nil
 	case commandAccount:
 		var account, streams uint64
 		if err := c.uints(&account, &streams); err != nil {
@@ -72,23 +73,36 @@ func (v *views) apply(stampMS int64, b []byte) (answer any, err error) {
 	return nil, fmt.Errorf("a command in the log has kind %d: run a newer server", c.kind)
 }
 
+// eventsAtOnce is how many events are decoded before they are observed together.
+const eventsAtOnce = 32
+
 func (v *views) applyEvents(c *command) (any, error) {
 	count, err := c.uint()
 	if err != nil || count > wire.MaxEvents {
 		return nil, errCommand
 	}
 	outcomes := make([]viewing.Outcome, 0, count)
+	pending := 0
+	observe := func() {
+		outcomes = v.state.ObserveAll(v.stamp, v.events[:pending], outcomes)
+		pending = 0
+	}
 	for range count {
-		v.event.Reset()
-		if err := c.event(&v.decoder, &v.event); err != nil {
+		e := &v.events[pending]
+		e.Reset()
+		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
-		if sabotageDrops(&v.event) {
+		if sabotageDrops(e) {
+			observe()
 			outcomes = append(outcomes, viewing.Outcome{Status: viewing.Accepted})
 			continue
 		}
-		outcomes = append(outcomes, v.state.Observe(v.stamp, &v.event))
+		if pending++; pending == eventsAtOnce {
+			observe()
+		}
 	}
+	observe()
 	return outcomes, nil
 }
 

@@ -51,49 +51,48 @@ type Admission struct {
 // start among other events it is a question of a device that waits: one that was
 // overtaken by its own session's keepalives is answered for the session as it is.
 func (s *State) Start(now Millis, e *Event) Admission {
-	account := s.account(e.AccountID)
-	known := s.findSession(account, &e.SessionID)
+	known := s.findSession(e.AccountID, &e.SessionID)
 	repeated := known != 0 && s.sessions.at(known).has(wasAdmitted)
-	outcome := s.ask(now, account, known, e)
+	outcome := s.ask(now, known, e)
+	account := s.findAccount(e.AccountID)
 	answer := Admission{Status: outcome.Status, Reason: outcome.Reason, MaxStreams: s.limit(account)}
 	switch outcome.Status {
 	case Rejected:
 	case Denied:
 		answer.Active = s.active(now, account)
 	default:
-		session := s.sessions.at(s.findSession(account, &e.SessionID))
+		session := s.sessions.at(s.findSession(e.AccountID, &e.SessionID))
 		answer.Status = Accepted
 		answer.PositionMS, answer.ExpiresAt = session.media(mediaPosition), session.expiresAt(s.rules.LeaseMS)
 		if repeated {
 			answer.Status = Duplicate
 		}
 		if !session.has(holdsStream) { // its own stop was here first
-			answer.Status, answer.ExpiresAt = Duplicate, session.lastSeen
+			answer.Status, answer.ExpiresAt = Duplicate, session.moment(lastSeen)
 		}
 	}
 	return answer
 }
 
 // ask is observe for a start whose device waits for the answer.
-func (s *State) ask(now Millis, account, known uint32, e *Event) Outcome {
+func (s *State) ask(now Millis, known uint32, e *Event) Outcome {
 	if known != 0 {
 		r := s.sessions.at(known)
 		overtaken := r.isOf(e) && r.overtakes(e)
 		if overtaken && r.lastType != Stop && !r.active(now, s.rules.LeaseMS) && s.hasRoom(r, e.Seq) {
-			return s.play(now, account, known, e)
+			return s.play(now, known, e)
 		}
 	}
-	return s.observe(now, account, known, e)
+	return s.observe(now, known, e)
 }
 
 // Observe takes an event that arrived at now by the server's clock. The event
 // must be valid; it may be changed, and is not kept.
 func (s *State) Observe(now Millis, e *Event) Outcome {
-	account := s.account(e.AccountID)
-	return s.observe(now, account, s.findSession(account, &e.SessionID), e)
+	return s.observe(now, s.findSession(e.AccountID, &e.SessionID), e)
 }
 
-func (s *State) observe(now Millis, account, session uint32, e *Event) Outcome {
+func (s *State) observe(now Millis, session uint32, e *Event) Outcome {
 	overtaken := false
 	if session != 0 {
 		r := s.sessions.at(session)
@@ -109,24 +108,37 @@ func (s *State) observe(now Millis, account, session uint32, e *Event) Outcome {
 		}
 	}
 	if !e.Offline && !overtaken && e.Type != Stop {
-		return s.play(now, account, session, e)
+		return s.play(now, session, e)
 	}
-	ref, r, fresh := s.take(now, account, session, e)
-	defer s.closeSession(r)
+	ref, r, fresh := s.take(now, s.ownerOf(session, e), session, e)
+	if fresh && !e.Offline && !overtaken { // it stops
+		s.setHolds(ref, r, false)
+	}
+	s.closeSession(r)
+	return heard(fresh)
+}
+
+func heard(fresh bool) Outcome {
 	if !fresh {
 		return Outcome{Status: Duplicate}
-	}
-	if !e.Offline && !overtaken { // it stops
-		s.setHolds(ref, r, false)
 	}
 	return Outcome{Status: Accepted}
 }
 
+// ownerOf is the account of a session, or of an event that begins one.
+func (s *State) ownerOf(session uint32, e *Event) uint32 {
+	if session != 0 {
+		return s.sessions.at(session).account
+	}
+	return s.account(e.AccountID)
+}
+
 // play decides whether a session that says it plays may hold a stream.
-func (s *State) play(now Millis, account, session uint32, e *Event) Outcome {
-	s.dropExpired(now, account)
-	renews := session != 0 && s.sessions.at(session).has(holdsStream)
+func (s *State) play(now Millis, session uint32, e *Event) Outcome {
+	account := s.ownerOf(session, e)
+	renews := session != 0 && s.sessions.at(session).active(now, s.rules.LeaseMS)
 	if !renews {
+		s.dropExpired(now, account)
 		if refusal := s.refusal(account, session, e); refusal != "" {
 			if e.Type != Start {
 				_, r, _ := s.take(now, account, session, e)
@@ -141,13 +153,10 @@ func (s *State) play(now Millis, account, session uint32, e *Event) Outcome {
 		s.hold(account, ref, r)
 	}
 	if !renews || fresh {
-		r.lastSeen = now
+		r.setMoment(lastSeen, now)
 	}
 	s.closeSession(r)
-	if !fresh {
-		return Outcome{Status: Duplicate}
-	}
-	return Outcome{Status: Accepted}
+	return heard(fresh)
 }
 
 // refusal says why a session that holds no stream may have none, or nothing. A
@@ -157,7 +166,7 @@ func (s *State) refusal(account, session uint32, e *Event) string {
 	others, sameDevice := 0, false
 	for ref := s.accounts.at(account).holders; ref != 0; {
 		holder := s.sessions.at(ref)
-		if holder.device == e.DeviceID {
+		if holder.device() == e.DeviceID {
 			sameDevice = true
 		} else {
 			others++
@@ -185,7 +194,7 @@ func (s *State) limit(account uint32) int {
 func (s *State) hold(account, ref uint32, r *sessionRecord) {
 	for at := s.accounts.at(account).holders; at != 0; {
 		next := s.sessions.at(at).next
-		if s.sessions.at(at).device == r.device {
+		if s.sessions.at(at).device() == r.device() {
 			s.drop(at)
 		}
 		at = next
@@ -217,22 +226,21 @@ func (s *State) drop(ref uint32) {
 // changes, and its title's position, and says whether they were new.
 func (s *State) take(now Millis, account, session uint32, e *Event) (ref uint32, r *sessionRecord, fresh bool) {
 	at := min(e.At, now+MaxAheadMS)
-	place := s.findPosition(account, e.ProfileID, e.TitleID)
-	var known Position
-	if place != 0 {
-		known = s.positions.at(place).value()
-	}
-	if e.ResumePos {
-		e.PositionMS = known.PositionMS
-	}
 	if ref = session; ref == 0 {
-		ref = s.addSession(sessionRecord{
-			id: e.SessionID, account: account, profile: e.ProfileID, title: e.TitleID,
-			device: e.DeviceID, startedAt: at, firstSeen: now, lastSeen: now,
-		})
+		ref = s.beginSession(now, at, account, e)
 		r = s.sessions.at(ref)
 	} else {
 		r = s.editSession(ref)
+	}
+	if r.place == 0 {
+		r.place = s.findPosition(account, e.ProfileID, e.TitleID)
+	}
+	var known Position
+	if r.place != 0 {
+		known = s.positions.at(r.place).value()
+	}
+	if e.ResumePos {
+		e.PositionMS = known.PositionMS
 	}
 	if !s.fold(r, e, at) {
 		return ref, r, false
@@ -241,13 +249,23 @@ func (s *State) take(now Millis, account, session uint32, e *Event) (ref uint32,
 		TitleID: e.TitleID, SessionID: e.SessionID, Seq: e.Seq,
 		At: at, PositionMS: e.PositionMS, RuntimeMS: max(e.RuntimeMS, known.RuntimeMS),
 	}
-	if place == 0 || heard.newerThan(known) {
-		s.setPosition(place, account, e.ProfileID, heard)
+	if r.place == 0 || heard.newerThan(known) {
+		r.place = s.setPosition(r.place, account, e.ProfileID, heard)
 	} else if heard.RuntimeMS > known.RuntimeMS {
 		known.RuntimeMS = heard.RuntimeMS
-		s.setPosition(place, account, e.ProfileID, known)
+		s.setPosition(r.place, account, e.ProfileID, known)
 	}
 	return ref, r, true
+}
+
+// beginSession stores a session of which nothing but its identity is known.
+func (s *State) beginSession(now, at Millis, account uint32, e *Event) uint32 {
+	r := sessionRecord{id: e.SessionID, account: account, profile: e.ProfileID, title: e.TitleID}
+	r.setDevice(e.DeviceID)
+	r.setMoment(startedAt, at)
+	r.setMoment(firstSeen, now)
+	r.setMoment(lastSeen, now)
+	return s.addSession(r)
 }
 
 // hidden says whether the session's title was hidden after the session began.
@@ -260,5 +278,5 @@ func (s *State) hidden(r *sessionRecord) bool {
 		return false
 	}
 	at := s.hides.at(ref).at
-	return r.firstSeen <= at || r.startedAt <= at
+	return r.moment(firstSeen) <= at || r.moment(startedAt) <= at
 }

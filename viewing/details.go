@@ -15,7 +15,7 @@ import (
 //	if it has gaps: how many runs of seqs, and each: the first, the last
 //
 // Numbers are uvarints. A text is its number in the dictionary plus 1, or 0, its
-// length and its bytes. Nothing at all stands for no bitrates, errors and gaps.
+// length and its bytes. What follows is zeros, and nothing at all is as many of them.
 type details struct {
 	deviceType string
 	country    string
@@ -38,9 +38,6 @@ func (d *details) addError(e PlaybackError) {
 func (s *State) appendDetails(dst []byte, r *sessionRecord, d *details) []byte {
 	r.set(hasErrors, len(d.errors) > 0)
 	r.set(hasGaps, len(d.heard) > 1)
-	if r.kind != plainText && r.country != plainText && len(d.bitrates) == 0 && !r.has(hasErrors|hasGaps) {
-		return dst
-	}
 	if r.kind == plainText {
 		dst = appendPlain(dst, d.deviceType)
 	}
@@ -81,8 +78,8 @@ func appendPlain(dst []byte, text string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 }
 
-// details reads what appendDetails wrote for r. The bytes may be followed by others.
-func (s *State) details(r *sessionRecord, b []byte) (d details, rest []byte, ok bool) {
+// details reads what appendDetails wrote for r, and tells its size. Others may follow it.
+func (s *State) details(r *sessionRecord, b []byte) (d details, size int, ok bool) {
 	in := reader{b: b}
 	if r.kind == plainText {
 		d.deviceType = in.text()
@@ -93,9 +90,6 @@ func (s *State) details(r *sessionRecord, b []byte) (d details, rest []byte, ok 
 		d.country = in.text()
 	} else {
 		d.country = s.texts.all[r.country]
-	}
-	if len(b) == 0 {
-		return d, b, !in.failed
 	}
 	for range in.count() {
 		d.bitrates = append(d.bitrates, Bitrate{Kbps: s.readText(&in), PlayedMS: int64(in.uint())})
@@ -110,7 +104,7 @@ func (s *State) details(r *sessionRecord, b []byte) (d details, rest []byte, ok 
 			d.heard = append(d.heard, span{uint32(in.uint()), uint32(in.uint())})
 		}
 	}
-	return d, in.b, !in.failed
+	return d, len(b) - len(in.b), !in.failed
 }
 
 func (s *State) readText(in *reader) string {
@@ -125,19 +119,54 @@ func (s *State) readText(in *reader) string {
 	return s.texts.all[n-1]
 }
 
+// encodedDetails are a session's details, followed by zeros, in room or beyond it.
+func (s *State) encodedDetails(room []byte, r *sessionRecord) []byte {
+	if r.has(inCells) {
+		return s.cells.appendTo(room[:0], r.cells())
+	}
+	return append(room[:0], r.inline[:]...)
+}
+
+func (r *sessionRecord) cells() uint32 { return binary.LittleEndian.Uint32(r.inline[:]) }
+
+// putDetails keeps encoded details in the record, or in cells.
+func (s *State) putDetails(r *sessionRecord, encoded []byte) {
+	old := uint32(0)
+	if r.has(inCells) {
+		old = r.cells()
+	}
+	clear(r.inline[:])
+	if len(encoded) <= inlineBytes {
+		s.cells.release(old)
+		copy(r.inline[:], encoded)
+		r.set(inCells, false)
+		return
+	}
+	binary.LittleEndian.PutUint32(r.inline[:], s.cells.write(old, encoded))
+	r.set(inCells, true)
+}
+
 // detailsOf reads a session's details into memory of their own.
 func (s *State) detailsOf(r *sessionRecord) details {
 	var room [4 * cellBytes]byte
-	d, _, _ := s.details(r, s.cells.appendTo(room[:0], r.details))
+	d, _, _ := s.details(r, s.encodedDetails(room[:], r))
 	if !r.has(hasGaps) && r.events > 0 {
 		d.heard = seqSet{{r.firstSeq(), r.lastSeq}}
 	}
 	return d
 }
 
-// setDetails puts a session's details in cells, and its texts in its record.
+// setDetails encodes a session's details, and puts its texts in its record.
 func (s *State) setDetails(r *sessionRecord, d *details) {
-	r.kind, r.country = s.texts.number(d.deviceType), s.texts.number(d.country)
+	r.kind, r.country = s.number(r.kind, d.deviceType), s.number(r.country, d.country)
 	s.scratch = s.appendDetails(s.scratch[:0], r, d)
-	r.details = s.cells.write(r.details, s.scratch)
+	s.putDetails(r, s.scratch)
+}
+
+// number finds a text that is most often the one of number before.
+func (s *State) number(before uint16, text string) uint16 {
+	if before != plainText && s.texts.all[before] == text {
+		return before
+	}
+	return s.texts.number(text)
 }

@@ -58,12 +58,11 @@ func hashAccount(r *accountRecord) digest {
 
 func (s *State) hashSession(r *sessionRecord) digest {
 	hash := mixID(mix(hashOfSession, s.accounts.at(r.account).id), &r.id)
-	hash = mix(hash, r.device)
-	hash = mix(hash, uint64(r.title)<<32|uint64(r.profile)<<16|uint64(r.lastType)<<8|uint64(r.flags))
-	hash = mix(hash, uint64(r.startedAt))
-	hash = mix(hash, uint64(r.updatedAt))
-	hash = mix(hash, uint64(r.firstSeen))
-	hash = mix(hash, uint64(r.lastSeen))
+	hash = mix(hash, r.device())
+	hash = mix(hash, uint64(r.title)<<32|uint64(r.profile)<<16|uint64(r.lastType)<<8|uint64(r.flags&^inCells))
+	for which := range moments {
+		hash = mix(hash, uint64(r.moment(which)))
+	}
 	hash = mix(hash, uint64(r.lastSeq)<<32|uint64(r.events))
 	for which := range medias {
 		hash = mix(hash, uint64(r.media(which)))
@@ -74,16 +73,13 @@ func (s *State) hashSession(r *sessionRecord) digest {
 // hashDetails goes on with a session's texts and details, without making any.
 func (s *State) hashDetails(hash uint64, r *sessionRecord) uint64 {
 	var room [4 * cellBytes]byte
-	in := reader{b: s.cells.appendTo(room[:0], r.details)}
+	in := reader{b: s.encodedDetails(room[:], r)}
 	for _, number := range [...]uint16{r.kind, r.country} {
 		if number == plainText {
 			hash = mix(hash, hashText(in.bytes(in.count())))
 		} else {
 			hash = mix(hash, s.texts.hashes[number])
 		}
-	}
-	if r.details == 0 {
-		return hash
 	}
 	for range in.count() {
 		hash = mix(s.hashTextIn(hash, &in), in.uint())

@@ -327,3 +327,27 @@ func TestCellsKeepWhatIsWritten(t *testing.T) {
 		}
 	})
 }
+
+// TestObserveAllIsObserveOfEach: looking ahead changes nothing.
+func TestObserveAllIsObserveOfEach(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		together, one := NewState(room), NewState(room)
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			var events, again []Event
+			for range rapid.IntRange(0, 3*batchEvents).Draw(t, "events") {
+				e := drawEvent(t, serverClock)
+				events, again = append(events, e), append(again, e)
+			}
+			var want []Outcome
+			for i := range again {
+				want = append(want, one.Observe(serverClock, &again[i]))
+			}
+			if diff := cmp.Diff(want, together.ObserveAll(serverClock, events, nil), cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("(-one by one +together):\n%s", diff)
+			}
+		}
+		if together.Digest() != one.Digest() {
+			t.Fatal("another state")
+		}
+	})
+}

@@ -63,9 +63,9 @@ func (s *State) active(now Millis, account uint32) []ActiveStream {
 			continue
 		}
 		active = append(active, ActiveStream{
-			SessionID: r.id, ProfileID: r.profile, TitleID: r.title, DeviceID: r.device,
-			DeviceType: s.detailsOf(r).deviceType, PositionMS: r.media(mediaPosition), StartedAt: r.startedAt,
-			LastSeenAt: r.lastSeen, ExpiresAt: r.expiresAt(s.rules.LeaseMS),
+			SessionID: r.id, ProfileID: r.profile, TitleID: r.title, DeviceID: r.device(),
+			DeviceType: s.detailsOf(r).deviceType, PositionMS: r.media(mediaPosition), StartedAt: r.moment(startedAt),
+			LastSeenAt: r.moment(lastSeen), ExpiresAt: r.expiresAt(s.rules.LeaseMS),
 		})
 	}
 	slices.SortFunc(active, func(a, b ActiveStream) int {
@@ -77,11 +77,7 @@ func (s *State) active(now Millis, account uint32) []ActiveStream {
 // Session reports on one session of an account, hidden or not. It shares no
 // memory with the state.
 func (s *State) Session(now Millis, accountID uint64, id SessionID) (Report, bool) {
-	account := s.findAccount(accountID)
-	if account == 0 {
-		return Report{}, false
-	}
-	ref := s.findSession(account, &id)
+	ref := s.findSession(accountID, &id)
 	if ref == 0 {
 		return Report{}, false
 	}
@@ -97,8 +93,8 @@ func (s *State) Session(now Millis, accountID uint64, id SessionID) (Report, boo
 func (s *State) view(r *sessionRecord, now Millis) View {
 	v := View{
 		SessionID: r.id, ProfileID: r.profile, TitleID: r.title,
-		DeviceID: r.device, DeviceType: s.detailsOf(r).deviceType,
-		StartedAt: r.startedAt, EndedAt: r.updatedAt, PlayedMS: r.media(mediaPlayed),
+		DeviceID: r.device(), DeviceType: s.detailsOf(r).deviceType,
+		StartedAt: r.moment(startedAt), EndedAt: r.moment(updatedAt), PlayedMS: r.media(mediaPlayed),
 		PositionMS: r.media(mediaPosition), RuntimeMS: r.media(mediaRuntime),
 	}
 	v.Completed = Completed(v.PositionMS, v.RuntimeMS)
@@ -132,7 +128,7 @@ func (c Cursor) compareNewestFirst(other Cursor) int {
 	return cmp.Or(cmp.Compare(other.StartedAt, c.StartedAt), other.SessionID.Compare(c.SessionID))
 }
 
-func (r *sessionRecord) cursor() Cursor { return Cursor{r.startedAt, r.id} }
+func (r *sessionRecord) cursor() Cursor { return Cursor{r.moment(startedAt), r.id} }
 
 // History lists at most limit views of a profile, the newest beginning first,
 // from after the cursor on (nil: from the newest). next is nil on the last page.
@@ -177,7 +173,7 @@ func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, 
 		if r.profile != profileID || Completed(p.PositionMS, p.RuntimeMS) {
 			continue
 		}
-		if session := s.findSession(account, &p.SessionID); session != 0 && !s.hidden(s.sessions.at(session)) {
+		if session := s.findSession(accountID, &p.SessionID); session != 0 && !s.hidden(s.sessions.at(session)) {
 			begun = append(begun, p)
 		}
 	}
@@ -190,7 +186,7 @@ func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, 
 	begun = begun[:min(limit, len(begun))]
 	views := make([]View, 0, len(begun))
 	for _, p := range begun {
-		view := s.view(s.sessions.at(s.findSession(account, &p.SessionID)), now)
+		view := s.view(s.sessions.at(s.findSession(accountID, &p.SessionID)), now)
 		view.PositionMS, view.RuntimeMS, view.Completed = p.PositionMS, p.RuntimeMS, false
 		views = append(views, view)
 	}

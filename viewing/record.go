@@ -13,7 +13,7 @@ type accountRecord struct {
 	hides      uint32 // how many titles its profiles have hidden
 }
 
-// Lengths of media in a session, 40 bits each.
+// Lengths of media of a session, 40 bits each.
 const (
 	mediaPosition = iota
 	mediaPlayed
@@ -29,31 +29,49 @@ const (
 	holdsStream                   // it holds a stream while its lease lasts
 	hasGaps                       // its seqs have gaps; their runs are in its details
 	hasErrors                     // it has errors, in its details
+	inCells                       // its details are in cells
 )
 
-// sessionRecord is what is known of one playback: 112 bytes.
+// Moments of a session, 48 bits each.
+const (
+	startedAt = iota // the earliest at of its events
+	updatedAt        // the at of its newest event
+	firstSeen        // the server's clock when it was first heard of
+	lastSeen         // the server's clock when it was last heard from
+	moments
+)
+
+// inlineBytes is what a record holds of its details itself: the bitrates of a session
+// that played two rungs.
+const inlineBytes = 12
+
+// sessionRecord is what is known of one playback: 116 bytes.
 type sessionRecord struct {
-	id        SessionID
-	device    uint64
-	startedAt Millis // the earliest at of its events
-	updatedAt Millis // the at of its newest event
-	firstSeen Millis // the server's clock when the session was first heard of
-	lastSeen  Millis // the server's clock when it was last heard from
-	account   uint32
-	next      uint32 // of its account's holders, or others
-	previous  uint32
-	details   uint32 // in cells
-	title     uint32
-	lastSeq   uint32
-	events    uint32 // how many different events were heard
-	mediaLow  [medias]uint32
-	mediaHigh [medias]uint8
-	kind      uint16 // its device's type
-	country   uint16
-	profile   uint8
-	lastType  EventType // of its newest event
-	flags     uint8
+	id         SessionID
+	account    uint32
+	next       uint32 // of its account's holders, or others
+	previous   uint32
+	place      uint32 // its title's position
+	title      uint32
+	deviceLow  uint32
+	deviceHigh uint32
+	lastSeq    uint32
+	events     uint32 // how many different events were heard
+	momentLow  [moments]uint32
+	mediaLow   [medias]uint32
+	momentHigh [moments]uint16
+	kind       uint16 // its device's type
+	country    uint16
+	mediaHigh  [medias]uint8
+	inline     [inlineBytes]byte // its details, or the ref of their cells if it has inCells
+	profile    uint8
+	lastType   EventType // of its newest event
+	flags      uint8
 }
+
+func (r *sessionRecord) device() uint64 { return uint64(r.deviceHigh)<<32 | uint64(r.deviceLow) }
+
+func (r *sessionRecord) setDevice(id uint64) { r.deviceLow, r.deviceHigh = uint32(id), uint32(id>>32) }
 
 func (r *sessionRecord) media(which int) int64 {
 	return int64(r.mediaHigh[which])<<32 | int64(r.mediaLow[which])
@@ -61,6 +79,14 @@ func (r *sessionRecord) media(which int) int64 {
 
 func (r *sessionRecord) setMedia(which int, ms int64) {
 	r.mediaLow[which], r.mediaHigh[which] = uint32(ms), uint8(ms>>32)
+}
+
+func (r *sessionRecord) moment(which int) Millis {
+	return Millis(r.momentHigh[which])<<32 | Millis(r.momentLow[which])
+}
+
+func (r *sessionRecord) setMoment(which int, at Millis) {
+	r.momentLow[which], r.momentHigh[which] = uint32(at), uint16(at>>32)
 }
 
 func (r *sessionRecord) has(flag uint8) bool { return r.flags&flag != 0 }
@@ -77,7 +103,7 @@ func (r *sessionRecord) firstSeq() uint32 { return r.lastSeq + 1 - r.events }
 
 // expiresAt is the moment from which the session holds no stream unless it is
 // heard from again.
-func (r *sessionRecord) expiresAt(leaseMS int64) Millis { return r.lastSeen + Millis(leaseMS) }
+func (r *sessionRecord) expiresAt(leaseMS int64) Millis { return r.moment(lastSeen) + Millis(leaseMS) }
 
 func (r *sessionRecord) active(now Millis, leaseMS int64) bool {
 	return r.has(holdsStream) && now < r.expiresAt(leaseMS)
@@ -85,7 +111,7 @@ func (r *sessionRecord) active(now Millis, leaseMS int64) bool {
 
 // isOf says whether the event names the same viewer, device and title.
 func (r *sessionRecord) isOf(e *Event) bool {
-	return r.profile == e.ProfileID && r.device == e.DeviceID && r.title == e.TitleID
+	return r.profile == e.ProfileID && r.device() == e.DeviceID && r.title == e.TitleID
 }
 
 // overtakes says whether the session already knows something newer than e, so

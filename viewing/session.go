@@ -59,10 +59,11 @@ func (s *State) fold(r *sessionRecord, e *Event, at Millis) (fresh bool) {
 		}
 	}
 	r.events++
-	r.startedAt = min(r.startedAt, at)
+	r.setMoment(startedAt, min(r.moment(startedAt), at))
 	r.setMedia(mediaRuntime, max(r.media(mediaRuntime), e.RuntimeMS))
 	if newest {
-		r.lastSeq, r.lastType, r.updatedAt = e.Seq, e.Type, at
+		r.lastSeq, r.lastType = e.Seq, e.Type
+		r.setMoment(updatedAt, at)
 		r.setMedia(mediaPosition, e.PositionMS)
 		r.setMedia(mediaPlayed, e.PlayedMS)
 		r.setMedia(mediaRebuffer, e.RebufferMS)

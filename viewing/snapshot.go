@@ -2,6 +2,7 @@ package viewing
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -125,35 +126,23 @@ func (s *State) appendSession(dst []byte, r *sessionRecord) []byte {
 	w.id(r.id)
 	w.uint(uint64(r.profile))
 	w.uint(uint64(r.title))
-	w.uint(r.device)
+	w.uint(r.device())
 	w.uint(uint64(r.kind))
 	w.uint(uint64(r.country))
-	w.int(int64(r.startedAt))
-	w.int(int64(r.updatedAt))
-	w.int(int64(r.firstSeen))
-	w.int(int64(r.lastSeen))
+	for which := range moments {
+		w.uint(uint64(r.moment(which)))
+	}
 	w.uint(uint64(r.lastSeq))
 	w.uint(uint64(r.lastType))
 	w.uint(uint64(r.events))
 	for which := range medias {
 		w.uint(uint64(r.media(which)))
 	}
-	w.uint(uint64(r.flags))
-	details := len(w.b)
-	w.b = s.cells.appendTo(w.b, r.details)
-	w.b = framed(w.b, details)
-	return w.b
-}
-
-// framed puts the length of what stands from at on before it.
-func framed(b []byte, at int) []byte {
-	size := len(b) - at
-	var room [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(room[:], uint64(size))
-	b = append(b, room[:n]...)
-	copy(b[at+n:], b[at:at+size])
-	copy(b[at:], room[:n])
-	return b
+	w.uint(uint64(r.flags &^ inCells))
+	var room [4 * cellBytes]byte
+	encoded := bytes.TrimRight(s.encodedDetails(room[:], r), "\x00")
+	w.uint(uint64(len(encoded)))
+	return append(w.b, encoded...)
 }
 
 func (s *State) appendPosition(dst []byte, r *positionRecord) []byte {
@@ -262,26 +251,28 @@ func (s *State) readOwner(in *stream) uint32 {
 }
 
 func (s *State) readSession(in *stream) {
-	r := sessionRecord{
-		account: s.readOwner(in), id: in.id(), profile: uint8(in.uint()), title: uint32(in.uint()), device: in.uint(),
-		kind: uint16(in.uint()), country: uint16(in.uint()),
-		startedAt: Millis(in.int()), updatedAt: Millis(in.int()), firstSeen: Millis(in.int()), lastSeen: Millis(in.int()),
-		lastSeq: uint32(in.uint()), lastType: EventType(in.uint()), events: uint32(in.uint()),
+	r := sessionRecord{account: s.readOwner(in), id: in.id(), profile: uint8(in.uint()), title: uint32(in.uint())}
+	r.setDevice(in.uint())
+	r.kind, r.country = uint16(in.uint()), uint16(in.uint())
+	for which := range moments {
+		r.setMoment(which, Millis(in.uint()))
 	}
+	r.lastSeq, r.lastType, r.events = uint32(in.uint()), EventType(in.uint()), uint32(in.uint())
 	for which := range medias {
 		r.setMedia(which, int64(in.uint()))
 	}
-	r.flags = uint8(in.uint())
-	encoded := in.bytes(maxDetailsBytes)
-	if in.err != nil || !s.knows(r.kind) || !s.knows(r.country) || s.findSession(r.account, &r.id) != 0 {
+	r.flags = uint8(in.uint()) &^ inCells
+	encoded := in.padded(maxDetailsBytes, inlineBytes)
+	if in.err != nil || !s.knows(r.kind) || !s.knows(r.country) {
 		in.fail()
 		return
 	}
-	if _, _, ok := s.details(&r, encoded); !ok {
+	_, size, ok := s.details(&r, encoded)
+	if !ok || s.findSession(s.accounts.at(r.account).id, &r.id) != 0 {
 		in.fail()
 		return
 	}
-	r.details = s.cells.write(0, encoded)
+	s.putDetails(&r, encoded[:size])
 	s.digest += s.hashSession(s.sessions.at(s.addSession(r)))
 }
 
@@ -381,6 +372,13 @@ func (r *stream) bytes(limit uint64) []byte {
 	b := r.buf[:n]
 	_, r.err = io.ReadFull(r.in, b)
 	return b
+}
+
+// padded reads bytes and appends as many zeros.
+func (r *stream) padded(limit uint64, zeros int) []byte {
+	b := r.bytes(limit)
+	r.buf = append(b, make([]byte, zeros)...)
+	return r.buf
 }
 
 func (r *stream) text() string { return string(r.bytes(maxDetailsBytes)) }

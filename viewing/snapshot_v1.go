@@ -30,7 +30,7 @@ func (s *State) readAccount1(r *reader) {
 	}
 	for range r.count() {
 		holder := r.id()
-		ref := s.findSession(account, &holder)
+		ref := s.findSession(id, &holder)
 		if ref == 0 {
 			r.fail()
 			return
@@ -45,7 +45,7 @@ func (s *State) readAccount1(r *reader) {
 			TitleID: title, SessionID: r.id(), Seq: uint32(r.uint()),
 			At: Millis(r.int()), PositionMS: r.int(), RuntimeMS: r.int(),
 		}
-		if s.findSession(account, &p.SessionID) == 0 || s.findPosition(account, profile, title) != 0 {
+		if s.findSession(id, &p.SessionID) == 0 || s.findPosition(account, profile, title) != 0 {
 			r.fail()
 			return
 		}
@@ -58,9 +58,12 @@ func (s *State) readAccount1(r *reader) {
 }
 
 func (s *State) readSession1(in *reader, account uint32) {
-	r := sessionRecord{account: account, id: in.id(), profile: uint8(in.uint()), title: uint32(in.uint()), device: in.uint()}
+	owner := s.accounts.at(account).id
+	r := sessionRecord{account: account, id: in.id(), profile: uint8(in.uint()), title: uint32(in.uint())}
+	r.setDevice(in.uint())
 	d := details{deviceType: in.text(), country: in.text()}
-	r.startedAt, r.updatedAt = Millis(in.int()), Millis(in.int())
+	r.setMoment(startedAt, Millis(in.int()))
+	r.setMoment(updatedAt, Millis(in.int()))
 	r.lastSeq, r.lastType, r.events = uint32(in.uint()), EventType(in.uint()), uint32(in.uint())
 	for _, which := range [...]int{mediaPosition, mediaPlayed, mediaRuntime, mediaRebuffer} {
 		r.setMedia(which, in.int())
@@ -77,8 +80,9 @@ func (s *State) readSession1(in *reader, account uint32) {
 	bits := in.uint() // the third, that it holds a stream, is told by the list of holders
 	r.set(wasAdmitted, bits&1 != 0)
 	r.set(wasDenied, bits&2 != 0)
-	r.firstSeen, r.lastSeen = Millis(in.int()), Millis(in.int())
-	if in.failed || s.findSession(account, &r.id) != 0 {
+	r.setMoment(firstSeen, Millis(in.int()))
+	r.setMoment(lastSeen, Millis(in.int()))
+	if in.failed || s.findSession(owner, &r.id) != 0 {
 		in.fail()
 		return
 	}

@@ -24,6 +24,7 @@ type State struct {
 	texts   texts
 	digest  digest
 	scratch []byte
+	touched uint32
 }
 
 // NewState returns a state that has heard of nobody.
@@ -111,9 +112,9 @@ func (s *State) findAccount(id uint64) uint32 {
 	return 0
 }
 
-func (s *State) findSession(account uint32, id *SessionID) uint32 {
-	for p := s.sessionIndex.probe(s.sessionHash(account, id)); p.next(); {
-		if r := s.sessions.at(p.ref); r.id == *id && r.account == account {
+func (s *State) findSession(accountID uint64, id *SessionID) uint32 {
+	for p := s.sessionIndex.probe(s.sessionHash(accountID, id)); p.next(); {
+		if r := s.sessions.at(p.ref); r.id == *id && s.accounts.at(r.account).id == accountID {
 			return p.ref
 		}
 	}
@@ -144,10 +145,10 @@ func (s *State) accountHash(id uint64) uint64 {
 	return maphash.Bytes(s.accountIndex.seed, key[:])
 }
 
-func (s *State) sessionHash(account uint32, id *SessionID) uint64 {
-	var key [16 + 4]byte
+func (s *State) sessionHash(accountID uint64, id *SessionID) uint64 {
+	var key [16 + 8]byte
 	copy(key[:], id[:])
-	binary.LittleEndian.PutUint32(key[16:], account)
+	binary.LittleEndian.PutUint64(key[16:], accountID)
 	return maphash.Bytes(s.sessionIndex.seed, key[:])
 }
 
@@ -163,7 +164,7 @@ func (s *State) titleHash(x *index, account uint32, profile uint8, title uint32)
 func (s *State) addSession(r sessionRecord) uint32 {
 	ref := s.sessions.add()
 	*s.sessions.at(ref) = r
-	s.sessionIndex.insert(s.sessionHash(r.account, &r.id), ref)
+	s.sessionIndex.insert(s.sessionHash(s.accounts.at(r.account).id, &r.id), ref)
 	s.link(s.chainOf(&r), ref)
 	return ref
 }
@@ -218,7 +219,7 @@ func (s *State) setHolds(ref uint32, r *sessionRecord, on bool) {
 }
 
 // setPosition stores where a profile is in a title, at ref, or anew for 0.
-func (s *State) setPosition(ref, account uint32, profile uint8, p Position) {
+func (s *State) setPosition(ref, account uint32, profile uint8, p Position) uint32 {
 	if ref == 0 {
 		ref = s.addPosition(account, profile, p)
 	} else {
@@ -228,6 +229,7 @@ func (s *State) setPosition(ref, account uint32, profile uint8, p Position) {
 	r := s.positions.at(ref)
 	r.setValue(p)
 	s.digest += s.hashPosition(r)
+	return ref
 }
 
 // addPosition stores a record whose hash is not in the digest yet.
