@@ -16,6 +16,7 @@ type views struct {
 	mu      sync.RWMutex
 	state   *viewing.State
 	stamp   viewing.Millis // the leader's clock in the newest command
+	digests digests
 	decoder wire.Decoder
 	events  [eventsAtOnce]viewing.Event // for use by apply
 }
@@ -29,6 +30,9 @@ func newViews() *views {
 // that cannot be read stops the process: to skip it would let the replicas part in
 // silence.
 func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
+	v.mu.Lock()
+	v.digests.begin(index, v.state)
+	v.mu.Unlock()
 	answer, err := v.apply(stampMS, b)
 	if err != nil {
 		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
@@ -168,6 +172,7 @@ func (v *views) Restore(r io.Reader) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.digests = digests{}
 	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(stamp[:]))
 	return nil
 }
