@@ -73,7 +73,7 @@ them, for good. A server to try it on:
 		if len(o.targets) > 0 && len(scenario.Faults) > 0 {
 			return usageError{errors.New("the scenario's faults need processes that playhead started itself: add --no-faults, or leave --target out")}
 		}
-		if o.targets, err = parseTargets(o.targets); err != nil {
+		if o.targets, err = parseURLs("--target", o.targets); err != nil {
 			return usageError{err}
 		}
 		r := newRunner(scenario, o, c.OutOrStdout(), c.ErrOrStderr())
