@@ -127,6 +127,38 @@ func TestUnsealLog(t *testing.T) {
 	}
 }
 
+// slowLog hangs in its appends.
+type slowLog struct {
+	keptLog
+	begun, end chan struct{}
+}
+
+func (l slowLog) StoreLogs(logs []*hraft.Log) error {
+	close(l.begun)
+	<-l.end
+	return l.keptLog.StoreLogs(logs)
+}
+
+// Known bug 8: whichever library appends, it shows for how long.
+func TestStalledAppendIsSeen(t *testing.T) {
+	onEachStore(t, func(t *testing.T, kind string) {
+		store := openStore(t, t.TempDir(), kind)
+		defer store.Close()
+		slow := slowLog{store.kept, make(chan struct{}), make(chan struct{})}
+		store.kept = slow
+		appended := make(chan error)
+		go func() { appended <- store.StoreLog(entryOf(1, 1)) }()
+		<-slow.begun
+		if store.stalledFor() <= 0 {
+			t.Error("an append under way does not show")
+		}
+		close(slow.end)
+		if err := <-appended; err != nil || store.stalledFor() != 0 {
+			t.Errorf("after the append: %v, stalled for %s", err, store.stalledFor())
+		}
+	})
+}
+
 func TestOtherLogStoreIsRefused(t *testing.T) {
 	onEachStore(t, func(t *testing.T, kind string) {
 		dir := t.TempDir()
