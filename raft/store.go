@@ -146,6 +146,7 @@ func (s *diskStore) IsMonotonic() bool { return s.kind == LogStoreWAL }
 
 // Close releases the disk.
 func (s *diskStore) Close() error {
+	s.damaged.Store(nil) // a read that comes too late is not damage
 	return errors.Join(s.kept.Close(), s.promise.close())
 }
 

@@ -343,7 +343,21 @@ func TestSnapshotIsPromised(t *testing.T) {
 	if got, err := io.ReadAll(state); err != nil || string(got) != "state" || meta.Size != int64(len(got)) {
 		t.Errorf("the state reads as %q of %d bytes, %v", got, meta.Size, err)
 	}
-	if err := errors.Join(state.Close(), os.RemoveAll(filepath.Join(dir, "snapshots"))); err != nil {
+	before, err := open().FileSnapshotStore.Create(1, 31, 1, hraft.Configuration{}, 1, nil)
+	if err == nil {
+		_, err = before.Write([]byte("from before"))
+	}
+	if err := errors.Join(err, before.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, old, err := open().Open(before.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(old); err != nil || string(got) != "from before" {
+		t.Errorf("a snapshot from before they had a head reads as %q, %v", got, err)
+	}
+	if err := errors.Join(old.Close(), state.Close(), os.RemoveAll(filepath.Join(dir, "snapshots"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.checkPromise(open()); !errors.Is(err, errShort) {
