@@ -2,6 +2,7 @@ package raft_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -16,10 +17,18 @@ func (nothing) Apply(uint64, int64, []byte) any { return nil }
 func (nothing) Snapshot() (io.WriterTo, error)  { return strings.NewReader(""), nil }
 func (nothing) Restore(io.Reader) error         { return nil }
 
-// BenchmarkPropose: 256 proposers of 200-byte commands on a cluster of one,
-// fsync on.
+// BenchmarkPropose: 256 proposers of 200-byte commands, fsync on, over each log
+// store. Compare within one run.
 func BenchmarkPropose(b *testing.B) {
-	c := rafttest.NewCluster(b, 1, func(int) raft.StateMachine { return nothing{} })
+	for _, nodes := range []int{1, 3} {
+		for _, store := range []string{raft.LogStoreBoltDB, raft.LogStoreWAL} {
+			b.Run(fmt.Sprintf("nodes=%d/store=%s", nodes, store), func(b *testing.B) { benchmarkPropose(b, nodes, store) })
+		}
+	}
+}
+
+func benchmarkPropose(b *testing.B, nodes int, store string) {
+	c := rafttest.NewClusterWith(b, nodes, func(int) raft.StateMachine { return nothing{} }, func(_ int, cfg *raft.Config) { cfg.LogStore = store })
 	node := c.Leader(b)
 	command := make([]byte, 200)
 	b.SetParallelism(128)
@@ -33,6 +42,7 @@ func BenchmarkPropose(b *testing.B) {
 			}
 		}
 	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
 	entries, commands := node.BatchCounts()
 	b.ReportMetric(float64(commands)/float64(max(entries, 1)), "commands/entry")
 }

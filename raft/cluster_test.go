@@ -240,6 +240,7 @@ func TestOpenRefusesBadConfig(t *testing.T) {
 	for name, change := range map[string]func(*raft.Config){
 		"no node id":           func(c *raft.Config) { c.NodeID = "" },
 		"no data directory":    func(c *raft.Config) { c.DataDir = "" },
+		"unknown log store":    func(c *raft.Config) { c.LogStore = "rocksdb" },
 		"no port":              func(c *raft.Config) { c.RaftAddress = "127.0.0.1" },
 		"every interface":      func(c *raft.Config) { c.RaftAddress = "0.0.0.0:9081" },
 		"fewer than expected":  func(c *raft.Config) { c.BootstrapExpect = 3; c.Join = []string{"a:1", "b:1"} },

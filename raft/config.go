@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -58,6 +60,7 @@ type Config struct {
 	RaftAddress string // host:port, both listened on and told to the peers; port 0 picks a free one
 	HTTPAddress string // told to the other nodes; never dialled by this package
 	DataDir     string // log, vote and snapshots; used by one node at a time
+	LogStore    string // LogStoreBoltDB, the default, or LogStoreWAL; the same for the life of DataDir
 
 	// Join lists raft addresses of the nodes that form, or already form, the
 	// cluster; it may include our own.
@@ -82,10 +85,23 @@ type Config struct {
 
 	Now    func() time.Time // the leader's clock; time.Now
 	Logger *slog.Logger     // slog.Default()
+
+	// Damaged is called when an entry of the log is found damaged while the node
+	// runs, before anything is made of it. It must not return to its goroutine,
+	// which may be any. nil writes the error to Logger and ends the process with
+	// exit code 1.
+	Damaged func(error)
+
+	segmentBytes int // of the WAL; 64 MiB. For tests
 }
+
+var logStores = []string{LogStoreBoltDB, LogStoreWAL}
 
 func (c Config) withDefaults() Config {
 	c.Batch = c.Batch.withDefaults()
+	if c.LogStore == "" {
+		c.LogStore = LogStoreBoltDB
+	}
 	if c.HeartbeatTimeout <= 0 {
 		c.HeartbeatTimeout = defaultHeartbeatTimeout
 	}
@@ -110,6 +126,13 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.Damaged == nil {
+		logger := c.Logger.With("node_id", c.NodeID)
+		c.Damaged = func(err error) {
+			logger.Error("this node stops: its disk is damaged", "error", err)
+			os.Exit(1)
+		}
+	}
 	return c
 }
 
@@ -120,6 +143,9 @@ func (c Config) Validate() error {
 	}
 	if c.DataDir == "" {
 		return fmt.Errorf("data_dir: expected a directory, got none")
+	}
+	if c.LogStore != "" && !slices.Contains(logStores, c.LogStore) {
+		return fmt.Errorf("log_store: expected %s, got %q", strings.Join(logStores, " or "), c.LogStore)
 	}
 	host, _, err := net.SplitHostPort(c.RaftAddress)
 	if err != nil {

@@ -1,6 +1,10 @@
 package raft
 
-import "time"
+import (
+	"bytes"
+	"errors"
+	"time"
+)
 
 // PretendAppending makes the log look as if an append had begun then; the zero
 // time ends that.
@@ -27,3 +31,23 @@ func (n *Node) RefusedStrangers() bool { return n.trans.founder.told.Load() != 0
 
 // StopObserving makes the node miss every change of leadership from now on.
 func (n *Node) StopObserving() { n.raft.DeregisterObserver(n.observer) }
+
+// SetSegmentBytes makes the segments of a WAL small enough to fill a few.
+func (c *Config) SetSegmentBytes(n int) { c.segmentBytes = n }
+
+// ForgetPromise makes a stopped node forget what its log has to hold, as if
+// Playhead kept no such record.
+func ForgetPromise(dir string) error {
+	p, err := openPromise(dir)
+	if err != nil || p == nil {
+		return err
+	}
+	return errors.Join(p.setLast(0), p.setSeq(0), p.close())
+}
+
+// BreakNewestMeta damages the meta page that counts of a B+tree file's content.
+func BreakNewestMeta(data []byte) {
+	if meta, err := readTreeMeta(bytes.NewReader(data)); err == nil {
+		data[meta.txid%2*meta.pageSize+treePageHeader+50] ^= 4
+	}
+}

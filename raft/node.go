@@ -67,7 +67,9 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		return nil, fmt.Errorf("listen on raft_address: %w", err)
 	}
 	cfg.RaftAddress = mux.address
-	store, err := openDiskStore(cfg.DataDir, cfg.NodeID)
+	closing := make(chan struct{})
+	libraryLogger := newLibraryLogger(cfg.Logger.With("node_id", cfg.NodeID), closing)
+	store, err := openDiskStore(cfg, libraryLogger)
 	if err != nil {
 		return nil, errors.Join(err, mux.Close())
 	}
@@ -76,12 +78,12 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		logger:   cfg.Logger.With("node_id", cfg.NodeID),
 		peers:    peerBook{nodeID: cfg.NodeID, known: map[string]peerEntry{}},
 		observed: make(chan hraft.Observation, 1),
-		closing:  make(chan struct{}),
+		closing:  closing,
 		closed:   make(chan struct{}),
 	}
 	n.batcher = newBatcher(cfg.Batch, n.submit, n.stamp, n.fate)
 	n.machine = &machine{sm: sm, wantsAnswers: n.batcher.wantsAnswers, newTerm: &n.changed, closing: n.closing}
-	if err := n.startRaft(); err != nil {
+	if err := n.startRaft(libraryLogger); err != nil {
 		close(n.closing)
 		return nil, errors.Join(err, mux.Close(), store.Close())
 	}
@@ -107,15 +109,18 @@ func isLeadership(o *hraft.Observation) bool {
 }
 
 // startRaft builds hashicorp/raft over our stores and port.
-func (n *Node) startRaft() (err error) {
-	logger := newLibraryLogger(n.logger, n.closing)
+func (n *Node) startRaft(logger hclog.Logger) (err error) {
+	n.store.applied = n.machine.applied.Load
 	cache, err := hraft.NewLogCache(cachedEntries, n.store)
 	if err != nil {
 		return err
 	}
-	snapshots, err := hraft.NewFileSnapshotStoreWithLogger(n.cfg.DataDir, keptSnapshots, logger)
+	snapshots, err := openSnapshots(n.cfg.DataDir, n.store.promise, logger)
 	if err != nil {
-		return fmt.Errorf("open the snapshots: %w", err)
+		return err
+	}
+	if err := n.checkPromise(snapshots); err != nil {
+		return err
 	}
 	hasState, err := hraft.HasExistingState(n.store, n.store, snapshots)
 	if err != nil {
@@ -127,11 +132,7 @@ func (n *Node) startRaft() (err error) {
 	network := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Stream: n.mux, MaxPool: pooledConns, Timeout: rpcTimeout, Logger: logger,
 	})
-	// The library panics when its log has a hole or a damaged entry.
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("start from %s: %v; the log is damaged: remove the data directory and let this node rejoin from its peers", n.cfg.DataDir, p)
-		}
 		if err != nil {
 			err = errors.Join(err, network.Close())
 		}
@@ -144,12 +145,77 @@ func (n *Node) startRaft() (err error) {
 		members: func() []hraft.Server { <-ready; return n.raft.GetConfiguration().Configuration().Servers },
 	}
 	n.trans = newTransport(network, n.guard, founder, n.closing)
-	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, cache, n.store, snapshots, n.trans)
-	if err != nil {
-		return fmt.Errorf("start from %s: %w", n.cfg.DataDir, err)
+	if err := n.newRaft(logger, cache, snapshots); err != nil {
+		return err
 	}
+	n.store.damaged.Store(&n.cfg.Damaged)
 	close(ready)
 	return nil
+}
+
+// newRaft restores the newest snapshot and reads every entry after it. The
+// library panics when one of them is missing or damaged.
+func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snapshotStore) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			var ok bool
+			if err, ok = p.(error); !ok {
+				err = fmt.Errorf("%v", p)
+			}
+		}
+		switch refused := snapshots.refused.Load(); {
+		case err == nil || errors.Is(err, errDamagedFile):
+		case refused != nil: // no other snapshot, or none that the log follows on
+			err = fmt.Errorf("%w: %s", *refused, rejoin)
+		case errors.Is(err, hraft.ErrLogNotFound):
+			err = damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), errHole)
+		default:
+			err = fmt.Errorf("start from %s: %w", n.cfg.DataDir, err)
+		}
+	}()
+	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, logs, n.store, snapshots, n.trans)
+	return err
+}
+
+var (
+	errHole  = errors.New("the log has a hole, or does not follow on the newest snapshot")
+	errNoEnd = errors.New("the log's last entry is not there")
+	errShort = errors.New("the log ends before what this node has acknowledged")
+)
+
+// checkPromise refuses a log whose last entry cannot be read, or that ends before
+// the last entry it promised, unless the newest snapshot reaches as far.
+func (n *Node) checkPromise(snapshots *snapshotStore) error {
+	promised, _ := n.store.promise.get()
+	last, err := n.store.LastIndex()
+	if err != nil {
+		return damagedFile(n.store.file(promised), err)
+	}
+	var entry hraft.Log
+	if last > 0 {
+		err = n.store.GetLog(last, &entry)
+	}
+	switch {
+	case errors.Is(err, hraft.ErrLogNotFound):
+		return damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), fmt.Errorf("%w: %d", errNoEnd, last))
+	case err != nil:
+		return err
+	case last >= promised:
+		return nil
+	}
+	known, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("list the snapshots: %w", err)
+	}
+	if len(known) > 0 && known[0].Index >= promised {
+		if _, state, err := snapshots.Open(known[0].ID); err == nil {
+			return state.Close()
+		}
+	}
+	if refused := snapshots.refused.Load(); refused != nil {
+		return fmt.Errorf("%w: %s", *refused, rejoin)
+	}
+	return damagedFile(n.store.file(promised), fmt.Errorf("%w: at entry %d, expected %d or a snapshot of it in %s", errShort, last, promised, snapshots.dir))
 }
 
 func (n *Node) libraryConfig(logger hclog.Logger) *hraft.Config {

@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	hraft "github.com/hashicorp/raft"
 )
 
 // A confirmation that was under way when a reader came does not serve it: it
@@ -178,38 +175,8 @@ func TestFoundingNodes(t *testing.T) {
 	}
 }
 
-func TestStoreRefusesDamagedEntries(t *testing.T) {
-	store, err := openDiskStore(t.TempDir(), "n1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	good := &hraft.Log{Index: 1, Term: 1, Type: hraft.LogCommand, Data: sealed(1, "x")}
-	if err := store.StoreLog(good); err != nil {
-		t.Fatal(err)
-	}
-	bad := &hraft.Log{Index: 2, Term: 1, Type: hraft.LogCommand, Data: bytes.Clone(good.Data)}
-	bad.Data[len(bad.Data)-5] ^= 1
-	if err := store.StoreLog(bad); !errors.Is(err, errDamagedEntry) {
-		t.Errorf("a damaged entry was taken: %v", err)
-	}
-	if err := store.BoltStore.StoreLog(bad); err != nil { // as if the disk had damaged it
-		t.Fatal(err)
-	}
-	var got hraft.Log
-	if err := store.GetLog(2, &got); !errors.Is(err, errDamagedEntry) {
-		t.Errorf("a damaged entry was read: %v", err)
-	}
-	if err := store.GetLog(1, &got); err != nil || !bytes.Equal(got.Data, good.Data) {
-		t.Errorf("the good entry: %v", err)
-	}
-}
-
 func TestVoteGuard(t *testing.T) {
-	store, err := openDiskStore(t.TempDir(), "n1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, t.TempDir(), LogStoreBoltDB)
 	defer store.Close()
 	committed := uint64(0)
 	open := func(hasState bool) *voteGuard {

@@ -11,8 +11,10 @@
 //   - read levels with a stated mechanism ([Node.LeaderReadIndex],
 //     [Node.LinearizableReadIndex]);
 //   - discovery and careful bootstrap over the raft port itself;
-//   - checksummed entries, a watch over a stalled disk, and a guard that keeps
-//     a node that lost its disk from voting before it has caught up.
+//   - two log stores ([Config].LogStore), checksummed entries, a record of what
+//     the disk has promised, and a refusal of one that was damaged or cut short;
+//   - a watch over a stalled disk, and a guard that keeps a node that lost its
+//     disk from voting before it has caught up.
 //
 // # Durability
 //

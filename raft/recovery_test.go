@@ -14,84 +14,92 @@ import (
 )
 
 func TestRestartKeepsAcknowledged(t *testing.T) {
-	c := rafttest.NewCluster(t, 3, newList)
-	first := numbered("first", 10)
-	var index uint64
-	for _, command := range first {
-		index = propose(t, c, command)
-	}
-	follower := (c.LeaderAt(t) + 1) % 3
-	c.Restart(follower)
-	holds(t, c, follower, index, first)
+	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
+		c := rafttest.NewClusterWith(t, 3, newList, on)
+		first := numbered("first", 10)
+		var index uint64
+		for _, command := range first {
+			index = propose(t, c, command)
+		}
+		follower := (c.LeaderAt(t) + 1) % 3
+		c.Restart(follower)
+		holds(t, c, follower, index, first)
 
-	for i := range 3 {
-		c.Stop(i)
-	}
-	for i := range 3 {
-		c.Start(i)
-	}
-	index = propose(t, c, "after")
-	for i := range 3 {
-		holds(t, c, i, index, append(first, "after"))
-	}
+		for i := range 3 {
+			c.Stop(i)
+		}
+		for i := range 3 {
+			c.Start(i)
+		}
+		index = propose(t, c, "after")
+		for i := range 3 {
+			holds(t, c, i, index, append(first, "after"))
+		}
+	})
 }
 
 func TestNewLeaderHasAcknowledged(t *testing.T) {
-	c := rafttest.NewCluster(t, 3, newList)
-	commands := numbered("kept", 10)
-	for _, command := range commands {
-		propose(t, c, command)
-	}
-	old := c.LeaderAt(t)
-	c.Stop(old)
-	index := propose(t, c, "by the new leader")
-	commands = append(commands, "by the new leader")
-	holds(t, c, c.LeaderAt(t), index, commands)
-	c.Start(old)
-	holds(t, c, old, index, commands)
+	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
+		c := rafttest.NewClusterWith(t, 3, newList, on)
+		commands := numbered("kept", 10)
+		for _, command := range commands {
+			propose(t, c, command)
+		}
+		old := c.LeaderAt(t)
+		c.Stop(old)
+		index := propose(t, c, "by the new leader")
+		commands = append(commands, "by the new leader")
+		holds(t, c, c.LeaderAt(t), index, commands)
+		c.Start(old)
+		holds(t, c, old, index, commands)
+	})
 }
 
 func TestClusterOfOneKeepsAcknowledged(t *testing.T) {
-	c := rafttest.NewCluster(t, 1, newList)
-	commands := numbered("alone", 5)
-	for _, command := range commands {
-		propose(t, c, command)
-	}
-	c.Restart(0)
-	holds(t, c, 0, propose(t, c, "again"), append(commands, "again"))
+	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
+		c := rafttest.NewClusterWith(t, 1, newList, on)
+		commands := numbered("alone", 5)
+		for _, command := range commands {
+			propose(t, c, command)
+		}
+		c.Restart(0)
+		holds(t, c, 0, propose(t, c, "again"), append(commands, "again"))
+	})
 }
 
 func TestSnapshotTruncationAndFreshFollower(t *testing.T) {
-	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) { cfg.TrailingLogs = 1 })
-	before := numbered("before", 20)
-	var index uint64
-	for _, command := range before {
-		index = propose(t, c, command)
-	}
-	for i := range 3 {
-		holds(t, c, i, index, before)
-		if err := c.Node(i).TakeSnapshot(within(t, 10*time.Second)); err != nil {
-			t.Fatalf("node %d: %v", i+1, err)
+	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
+		c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) { on(i, cfg); cfg.TrailingLogs = 1 })
+		before := numbered("before", 20)
+		var index uint64
+		for _, command := range before {
+			index = propose(t, c, command)
 		}
-		if first, last := c.Node(i).LastLogIndexes(); first < last {
-			t.Errorf("node %d: the log still holds %d to %d", i+1, first, last)
+		for i := range 3 {
+			holds(t, c, i, index, before)
+			if err := c.Node(i).TakeSnapshot(within(t, 10*time.Second)); err != nil {
+				t.Fatalf("node %d: %v", i+1, err)
+			}
+			if first, last := c.Node(i).LastLogIndexes(); first < last {
+				t.Errorf("node %d: the log still holds %d to %d", i+1, first, last)
+			}
 		}
-	}
-	index = propose(t, c, "after")
-	all := append(before, "after")
+		index = propose(t, c, "after")
+		all := append(before, "after")
 
-	c.Restart(0)
-	if at := c.Node(0).AppliedIndex(); at < index-1 {
-		t.Errorf("right after its snapshot was restored the node shows index %d, expected at least %d", at, index-1)
-	}
-	holds(t, c, 0, index, all)
+		c.Restart(0)
+		if at := c.Node(0).AppliedIndex(); at < index-1 {
+			t.Errorf("right after its snapshot was restored the node shows index %d, expected at least %d", at, index-1)
+		}
+		holds(t, c, 0, index, all)
 
-	fresh := c.Add(t)
-	c.Join(t, fresh, true)
-	holds(t, c, fresh, index, all)
-	if got := c.Machine(fresh).(*list).all(); len(got) != len(all) {
-		t.Errorf("the fresh follower holds %d commands, want %d", len(got), len(all))
-	}
+		fresh := c.Add(t)
+		c.Join(t, fresh, true)
+		holds(t, c, fresh, index, all)
+		if got := c.Machine(fresh).(*list).all(); len(got) != len(all) {
+			t.Errorf("the fresh follower holds %d commands, want %d", len(got), len(all))
+		}
+	})
 }
 
 func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
@@ -153,40 +161,42 @@ func TestSlowDiskCostsTheLeadership(t *testing.T) {
 }
 
 func TestLeaderKilledUnderLoad(t *testing.T) {
-	const proposers = 16
-	c := rafttest.NewCluster(t, 3, newList)
-	killed := c.LeaderAt(t)
-	leader := c.Node(killed)
-	var proposing sync.WaitGroup
-	acknowledged := make([][]string, proposers)
-	enough := make(chan struct{}, proposers)
-	for p := range proposers {
-		proposing.Go(func() {
-			for i := 0; ; i++ {
-				command := fmt.Sprintf("%d-%d", p, i)
-				_, _, err := leader.Propose(within(t, 20*time.Second), []byte(command))
-				if i == 10 {
-					enough <- struct{}{}
+	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
+		const proposers = 16
+		c := rafttest.NewClusterWith(t, 3, newList, on)
+		killed := c.LeaderAt(t)
+		leader := c.Node(killed)
+		var proposing sync.WaitGroup
+		acknowledged := make([][]string, proposers)
+		enough := make(chan struct{}, proposers)
+		for p := range proposers {
+			proposing.Go(func() {
+				for i := 0; ; i++ {
+					command := fmt.Sprintf("%d-%d", p, i)
+					_, _, err := leader.Propose(within(t, 20*time.Second), []byte(command))
+					if i == 10 {
+						enough <- struct{}{}
+					}
+					if err == nil {
+						acknowledged[p] = append(acknowledged[p], command)
+						continue
+					}
+					if !errors.Is(err, raft.ErrNotLeader) && !errors.Is(err, raft.ErrOutcomeUnknown) && !errors.Is(err, raft.ErrClosed) {
+						t.Errorf("propose %s: %v", command, err)
+					}
+					return
 				}
-				if err == nil {
-					acknowledged[p] = append(acknowledged[p], command)
-					continue
-				}
-				if !errors.Is(err, raft.ErrNotLeader) && !errors.Is(err, raft.ErrOutcomeUnknown) && !errors.Is(err, raft.ErrClosed) {
-					t.Errorf("propose %s: %v", command, err)
-				}
-				return
-			}
-		})
-	}
-	for range proposers {
-		<-enough
-	}
-	c.Stop(killed)
-	proposing.Wait()
-	index := propose(t, c, "after")
-	c.Start(killed)
-	for i := range 3 {
-		holds(t, c, i, index, slices.Concat(acknowledged...))
-	}
+			})
+		}
+		for range proposers {
+			<-enough
+		}
+		c.Stop(killed)
+		proposing.Wait()
+		index := propose(t, c, "after")
+		c.Start(killed)
+		for i := range 3 {
+			holds(t, c, i, index, slices.Concat(acknowledged...))
+		}
+	})
 }

@@ -1,74 +1,62 @@
 package raft
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"hash/crc32"
 	"sync/atomic"
 	"time"
 
 	hraft "github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 )
 
+// The log stores, values of [Config].LogStore.
 const (
-	boltFile        = "raft.db"
-	boltLockTimeout = 2 * time.Second // another process holds the directory
-	keptSnapshots   = 2
-	cachedEntries   = 64 // in memory for the followers: 16 MiB of batches; of single larger commands up to 64 × MaxCommandBytes
+	LogStoreBoltDB = "boltdb" // one B+tree file: raft.db
+	LogStoreWAL    = "wal"    // append-only segments, and a small B+tree file for the rest: wal/
 )
 
-// keyNodeID remembers whose data a directory holds.
-var keyNodeID = []byte("PlayheadNodeID")
+// cachedEntries are in memory for the followers: 16 MiB of batches; of single
+// larger commands up to 64 × MaxCommandBytes.
+const cachedEntries = 64
 
-// diskStore is the log on disk (raft-boltdb, fsync on every append) that
-// verifies the checksum of every entry it writes and reads, and knows how long
-// the append under way has taken.
+// rejoin is what to do about a damaged disk. A node that began with an empty
+// directory takes no part in elections before it has caught up (see voteGuard).
+const rejoin = "remove the data directory and let this node rejoin from its peers (without peers: restore a backup)"
+
+var (
+	errDamagedFile = errors.New("damaged")
+	errUnsealed    = errors.New("it has no checksum")
+	errOtherIndex  = errors.New("it is filed under another entry's index")
+	errEntrySum    = errors.New("the checksum does not match")
+)
+
+// damagedFile is the one line about a file that cannot be trusted.
+func damagedFile(path string, why error) error {
+	return fmt.Errorf("%s is %w: %w: %s", path, errDamagedFile, why, rejoin)
+}
+
+// keptLog is a library's store of entries and of a few values beside them.
+type keptLog interface {
+	hraft.LogStore
+	hraft.StableStore
+	Close() error
+}
+
+// diskStore is the log on disk, fsynced on every append. Over whichever library
+// keeps the entries it verifies every entry that it writes and reads, knows how
+// long the append under way has taken, and remembers what it has promised.
 type diskStore struct {
-	*raftboltdb.BoltStore
-	appendingSince atomic.Int64 // Unix nanoseconds; 0: no append under way
-}
+	*stable // term, vote and the like
+	kept    keptLog
+	kind    string                    // LogStoreBoltDB or LogStoreWAL
+	file    func(index uint64) string // that holds the entry
+	promise *promise
 
-func openDiskStore(dir, nodeID string) (*diskStore, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
-	}
-	path := filepath.Join(dir, boltFile)
-	bolt, err := raftboltdb.New(raftboltdb.Options{
-		Path: path,
-		BoltOptions: &bbolt.Options{
-			Timeout:        boltLockTimeout,
-			NoFreelistSync: true,
-			FreelistType:   bbolt.FreelistMapType,
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open the log %s (in use by another process, or damaged: then remove the data directory and let the node rejoin): %w", path, err)
-	}
-	store := &diskStore{BoltStore: bolt}
-	if err := store.claim(nodeID); err != nil {
-		return nil, errors.Join(err, bolt.Close())
-	}
-	return store, nil
-}
-
-// claim refuses a directory that belongs to another node.
-func (s *diskStore) claim(nodeID string) error {
-	owner, err := s.Get(keyNodeID)
-	switch {
-	case errors.Is(err, raftboltdb.ErrKeyNotFound):
-		if err := s.Set(keyNodeID, []byte(nodeID)); err != nil {
-			return fmt.Errorf("write the node id: %w", err)
-		}
-		return nil
-	case err != nil:
-		return fmt.Errorf("read the node id: %w", err)
-	case string(owner) != nodeID:
-		return fmt.Errorf("data_dir: holds the data of node %q, expected %q", owner, nodeID)
-	}
-	return nil
+	applied        func() uint64               // index the state machine shows; nil: 0
+	damaged        atomic.Pointer[func(error)] // told of damage found by a read; nil while the node starts
+	appendingSince atomic.Int64                // Unix nanoseconds; 0: no append under way
 }
 
 // StoreLog implements hraft.LogStore.
@@ -76,6 +64,9 @@ func (s *diskStore) StoreLog(l *hraft.Log) error { return s.StoreLogs([]*hraft.L
 
 // StoreLogs implements hraft.LogStore; it returns after fsync.
 func (s *diskStore) StoreLogs(logs []*hraft.Log) error {
+	if len(logs) == 0 {
+		return nil
+	}
 	for _, l := range logs {
 		if err := checkLog(l); err != nil {
 			return err
@@ -83,15 +74,86 @@ func (s *diskStore) StoreLogs(logs []*hraft.Log) error {
 	}
 	s.appendingSince.Store(time.Now().UnixNano())
 	defer s.appendingSince.Store(0)
-	return s.BoltStore.StoreLogs(logs)
+	if err := s.write(logs); err != nil {
+		return err
+	}
+	return s.promise.setLast(logs[len(logs)-1].Index)
+}
+
+func (s *diskStore) write(logs []*hraft.Log) (err error) {
+	defer recovered(&err)
+	return s.kept.StoreLogs(sealLogs(logs))
+}
+
+// FirstIndex implements hraft.LogStore; 0 when the log is empty.
+func (s *diskStore) FirstIndex() (index uint64, err error) {
+	defer recovered(&err)
+	return s.kept.FirstIndex()
+}
+
+// LastIndex implements hraft.LogStore; 0 when the log is empty.
+func (s *diskStore) LastIndex() (index uint64, err error) {
+	defer recovered(&err)
+	return s.kept.LastIndex()
 }
 
 // GetLog implements hraft.LogStore.
 func (s *diskStore) GetLog(index uint64, l *hraft.Log) error {
-	if err := s.BoltStore.GetLog(index, l); err != nil {
+	*l = hraft.Log{}
+	err := s.read(index, l)
+	if err == nil || errors.Is(err, hraft.ErrLogNotFound) {
+		return err
+	}
+	err = damagedFile(s.file(index), fmt.Errorf("entry %d: %w", index, err))
+	if tell := s.damaged.Load(); tell != nil {
+		(*tell)(err)
+	}
+	return err
+}
+
+// read is GetLog without its consequences. The libraries panic on some damage.
+func (s *diskStore) read(index uint64, l *hraft.Log) (err error) {
+	defer recovered(&err)
+	if err := s.kept.GetLog(index, l); err != nil {
+		return err
+	}
+	if err := unsealLog(l, index, s.kind == LogStoreBoltDB); err != nil {
 		return err
 	}
 	return checkLog(l)
+}
+
+// DeleteRange implements hraft.LogStore. What a snapshot covers stays promised;
+// what another leader overrules does not, and that is on disk first.
+func (s *diskStore) DeleteRange(from, to uint64) (err error) {
+	defer recovered(&err)
+	if last, _ := s.promise.get(); to >= last {
+		kept := from - 1
+		if s.applied != nil {
+			kept = max(kept, s.applied())
+		}
+		if kept < last {
+			if err := s.promise.setLast(kept); err != nil {
+				return err
+			}
+		}
+	}
+	return s.kept.DeleteRange(from, to)
+}
+
+// IsMonotonic implements hraft.MonotonicLogStore: whether the log can have no gap.
+func (s *diskStore) IsMonotonic() bool { return s.kind == LogStoreWAL }
+
+// Close releases the disk.
+func (s *diskStore) Close() error {
+	s.damaged.Store(nil) // a read that comes too late is not damage
+	return errors.Join(s.kept.Close(), s.promise.close())
+}
+
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%v", p)
+	}
 }
 
 func checkLog(l *hraft.Log) error {
@@ -102,6 +164,46 @@ func checkLog(l *hraft.Log) error {
 		return fmt.Errorf("entry %d: %w", l.Index, err)
 	}
 	return nil
+}
+
+// sealLogs adds a checksum over the whole of each entry, which stays on this
+// disk: an entry's own (see sealEntry) says nothing of its index, its term and
+// its type, and a configuration has none. The originals stay as they are.
+func sealLogs(logs []*hraft.Log) []*hraft.Log {
+	sealed := make([]*hraft.Log, len(logs))
+	for i, l := range logs {
+		withSum := *l
+		withSum.Extensions = binary.BigEndian.AppendUint32(nil, sumLog(l))
+		sealed[i] = &withSum
+	}
+	return sealed
+}
+
+// unsealLog verifies and removes the checksum. Logs of raft-boltdb from before
+// there was one have none.
+func unsealLog(l *hraft.Log, index uint64, optional bool) error {
+	sum := l.Extensions
+	l.Extensions = nil
+	switch {
+	case l.Index != index:
+		return fmt.Errorf("%w %d", errOtherIndex, l.Index)
+	case len(sum) == 0 && optional:
+		return nil
+	case len(sum) != crc32.Size:
+		return errUnsealed
+	case binary.BigEndian.Uint32(sum) != sumLog(l):
+		return errEntrySum
+	}
+	return nil
+}
+
+// sumLog covers all but AppendedAt, which only metrics use.
+func sumLog(l *hraft.Log) uint32 {
+	var head [17]byte
+	binary.BigEndian.PutUint64(head[:], l.Index)
+	binary.BigEndian.PutUint64(head[8:], l.Term)
+	head[16] = byte(l.Type)
+	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, l.Data)
 }
 
 // stalledFor is how long the append under way has taken; 0 when there is none.

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	hraft "github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 var (
@@ -39,11 +38,11 @@ func openVoteGuard(stable hraft.StableStore, hasState bool) (*voteGuard, error) 
 		return g, g.lower(voteUnknown)
 	}
 	from, err := stable.GetUint64(keyVoteFrom)
-	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+	if err != nil {
 		return nil, fmt.Errorf("read whether this node may vote: %w", err)
 	}
 	founded, err := stable.GetUint64(keyFounded)
-	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+	if err != nil {
 		return nil, fmt.Errorf("read whether this node founded a cluster: %w", err)
 	}
 	g.from, g.founded = from, founded != 0

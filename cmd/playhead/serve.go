@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
+	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/server"
 )
 
@@ -46,6 +47,7 @@ Every flag can stand in a file (--config FILE.yaml) or in the environment
 	flags.String("http", "127.0.0.1:8080", "address for clients")
 	flags.String("raft", "127.0.0.1:9080", "address for the other nodes")
 	flags.String("data", "data", "directory of the log and the snapshots")
+	flags.String("log-store", raft.LogStoreBoltDB, "how the log is kept: boltdb, or wal, which writes less; the same for the life of the data directory")
 	flags.Int("bootstrap-expect", 1, "how many nodes form the cluster when none exists yet; 0 waits to be added to one")
 	flags.StringSlice("join", nil, "raft addresses of all nodes that form the cluster, this one among them")
 	flags.Duration("keepalive", time.Minute, "how often devices are asked to say that they play")
@@ -97,6 +99,7 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 	cfg.Raft.NodeID = v.GetString("node-id")
 	cfg.Raft.RaftAddress = v.GetString("raft")
 	cfg.Raft.DataDir = v.GetString("data")
+	cfg.Raft.LogStore = v.GetString("log-store")
 	cfg.Raft.Join = splitList(v.GetStringSlice("join"))
 	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease} {
 		d, err := time.ParseDuration(v.GetString(name))

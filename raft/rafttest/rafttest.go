@@ -79,6 +79,17 @@ func NewClusterWith(t testing.TB, n int, machine func(i int) raft.StateMachine, 
 	return c
 }
 
+// OnEachStore runs a test once over every log store: on makes a cluster's nodes
+// use it (see NewClusterWith).
+func OnEachStore(t *testing.T, run func(t *testing.T, on func(i int, cfg *raft.Config))) {
+	t.Helper()
+	for _, store := range []string{raft.LogStoreBoltDB, raft.LogStoreWAL} {
+		t.Run(store, func(t *testing.T) {
+			run(t, func(_ int, cfg *raft.Config) { cfg.LogStore = store })
+		})
+	}
+}
+
 // testLog passes the nodes' lines to the test's own output until it ends.
 type testLog struct {
 	mu  sync.Mutex
@@ -155,13 +166,21 @@ func (c *Cluster) Join(t testing.TB, i int, voter bool) {
 // Start starts a stopped node from its disk, with a new state machine.
 func (c *Cluster) Start(i int) *raft.Node {
 	c.t.Helper()
+	if err := c.TryStart(i); err != nil {
+		c.t.Fatalf("open %s: %v", c.configs[i].NodeID, err)
+	}
+	return c.nodes[i]
+}
+
+// TryStart is Start of a node that may refuse.
+func (c *Cluster) TryStart(i int) error {
 	machine := c.machine(i)
 	node, err := raft.Open(c.configs[i], machine)
 	if err != nil {
-		c.t.Fatalf("open %s: %v", c.configs[i].NodeID, err)
+		return err
 	}
 	c.nodes[i], c.machines[i] = node, machine
-	return node
+	return nil
 }
 
 // Stop ends a node at once, without handing its leadership over.

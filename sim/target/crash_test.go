@@ -18,6 +18,9 @@ import (
 	"github.com/playhead-load/playhead/sim/audit"
 )
 
+// logStores are those of playhead serve.
+var logStores = []string{"boltdb", "wal"}
+
 // writers is how many devices write at once in a crash test, each to its account.
 const writers = 24
 
@@ -27,8 +30,16 @@ const writers = 24
 // 3, acknowledged before it is on disk, this finds what a process still held in its
 // memory; what the system had not written either survives a SIGKILL.
 func TestAcknowledgedEventsSurviveSIGKILL(t *testing.T) {
-	t.Parallel()
-	cluster := boot(t, 3)
+	for _, store := range logStores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			surviveSIGKILL(t, boot(t, 3, "PLAYHEAD_LOG_STORE="+store))
+		})
+	}
+}
+
+func surviveSIGKILL(t *testing.T, cluster *Cluster) {
+	t.Helper()
 	s := newStorm(t, cluster)
 	s.begin()
 
@@ -60,8 +71,16 @@ func TestAcknowledgedEventsSurviveSIGKILL(t *testing.T) {
 
 // The same for a cluster of one, where nobody else has the event.
 func TestAcknowledgedEventsSurviveSIGKILLOfTheOnlyNode(t *testing.T) {
-	t.Parallel()
-	cluster := boot(t, 1)
+	for _, store := range logStores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			surviveSIGKILLAlone(t, boot(t, 1, "PLAYHEAD_LOG_STORE="+store))
+		})
+	}
+}
+
+func surviveSIGKILLAlone(t *testing.T, cluster *Cluster) {
+	t.Helper()
 	s := newStorm(t, cluster)
 	s.begin()
 	for range 3 {

@@ -25,10 +25,12 @@ func options(t *testing.T, nodes int) Options {
 }
 
 // boot starts a cluster that ends with the test, in which no node may panic. It
-// shows the logs if the test failed.
-func boot(t *testing.T, nodes int) *Cluster {
+// shows the logs if the test failed. env is added to the nodes' environment.
+func boot(t *testing.T, nodes int, env ...string) *Cluster {
 	t.Helper()
-	cluster, err := Start(t.Context(), options(t, nodes))
+	opts := options(t, nodes)
+	opts.Env = env
+	cluster, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
