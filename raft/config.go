@@ -93,6 +93,8 @@ type Config struct {
 	Damaged func(error)
 
 	segmentBytes int // of the WAL; 64 MiB. For tests
+	// dial reaches a peer; net.DialTimeout. For tests
+	dial func(network, address string, timeout time.Duration) (net.Conn, error)
 }
 
 var logStores = []string{LogStoreBoltDB, LogStoreWAL}

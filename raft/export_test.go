@@ -3,6 +3,7 @@ package raft
 import (
 	"bytes"
 	"errors"
+	"net"
 	"time"
 )
 
@@ -34,6 +35,11 @@ func (n *Node) StopObserving() { n.raft.DeregisterObserver(n.observer) }
 
 // SetSegmentBytes makes the segments of a WAL small enough to fill a few.
 func (c *Config) SetSegmentBytes(n int) { c.segmentBytes = n }
+
+// SetDial makes a node reach its peers otherwise.
+func (c *Config) SetDial(dial func(network, address string, timeout time.Duration) (net.Conn, error)) {
+	c.dial = dial
+}
 
 // ForgetPromise makes a stopped node forget what its log has to hold, as if
 // Playhead kept no such record.

@@ -31,6 +31,7 @@ type mux struct {
 	listener net.Listener
 	address  string // told to the peers
 	hello    func(net.Conn)
+	dial     func(network, address string, timeout time.Duration) (net.Conn, error)
 
 	raft    chan net.Conn
 	unsaid  chan struct{} // tokens
@@ -53,7 +54,7 @@ func newMux(address string) (*mux, error) {
 		address = listener.Addr().String()
 	}
 	return &mux{
-		listener: listener, address: address,
+		listener: listener, address: address, dial: net.DialTimeout,
 		raft:    make(chan net.Conn),
 		unsaid:  make(chan struct{}, maxUnsaidConns),
 		control: make(chan struct{}, maxControlConns),
@@ -211,7 +212,7 @@ func (m *mux) Dial(to hraft.ServerAddress, timeout time.Duration) (net.Conn, err
 	if m.silent.Load() {
 		return nil, errIsolated
 	}
-	conn, err := net.DialTimeout("tcp", string(to), timeout)
+	conn, err := m.dial("tcp", string(to), timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,9 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		return nil, fmt.Errorf("listen on raft_address: %w", err)
 	}
 	cfg.RaftAddress = mux.address
+	if cfg.dial != nil {
+		mux.dial = cfg.dial
+	}
 	closing := make(chan struct{})
 	libraryLogger := newLibraryLogger(cfg.Logger.With("node_id", cfg.NodeID), closing)
 	store, err := openDiskStore(cfg, libraryLogger)

@@ -33,8 +33,8 @@ func TestClusterCommand(t *testing.T) {
 	n1, n2, n3 := cluster.Nodes()[0], cluster.Nodes()[1], cluster.Nodes()[2]
 	c := clusterCommand{t: t, node: n1.URL}
 
-	c.must("n1  ", "status")
-	c.must("leader", "transfer", n2.ID)
+	c.eventually("leader", "status")
+	c.must("NODE", "transfer", n2.ID) // who leads shows a moment later
 	c.eventually("n2     leader", "status")
 	c.must("", "snapshot")
 
