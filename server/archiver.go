@@ -58,7 +58,16 @@ type archiveTask struct {
 	reply   chan error // told when all that was handed over is on the disk; nil: nobody waits
 }
 
+// openArchiver opens the archive in a directory and starts the goroutine that writes it.
 func openArchiver(dir string, opts archive.Options, log *slog.Logger) (*archiver, error) {
+	a, err := newArchiver(dir, opts, log)
+	if err == nil {
+		go a.run()
+	}
+	return a, err
+}
+
+func newArchiver(dir string, opts archive.Options, log *slog.Logger) (*archiver, error) {
 	writer, err := archive.Open(dir, opts)
 	if err != nil {
 		return nil, err
@@ -75,7 +84,6 @@ func openArchiver(dir string, opts archive.Options, log *slog.Logger) (*archiver
 	}
 	a.synced.Store(a.held)
 	a.bytes.Store(writer.Bytes())
-	go a.run()
 	return a, nil
 }
 

@@ -25,12 +25,14 @@ type Replay struct {
 	Last       uint64 // index up to which the archive tells of everything, or says that it is missing
 	Applied    uint64 // index up to which the state was rebuilt
 	Took       time.Duration
-	Equal      int               // digests that were those of the state
-	EqualUpTo  uint64            // index of the last of them
-	Differs    *DigestDiffers    // the first that was not; nil: none
-	Unknown    int               // digests that this program computes in another way
-	Gaps       []archive.Gap     // entries that the archive does not hold
-	Damages    []archive.Damage  // what cannot be read, or is left of the last write
+	Equal      int                    // digests that were those of the state
+	EqualUpTo  uint64                 // index of the last of them
+	Differs    *DigestDiffers         // the first that was not; nil: none
+	Unknown    int                    // digests that this program computes in another way
+	Gaps       []archive.Gap          // entries that the archive does not hold
+	Damages    []archive.Damage       // what cannot be read, or is left of the last write
+	Sum        [archive.SumBytes]byte // digest of the rebuilt state
+	summed     bool
 	afterEqual []*archive.Damage // since the last digest that was equal
 }
 
@@ -103,6 +105,7 @@ func ReplayArchive(ctx context.Context, dir string, told func(*Replay)) (*Replay
 		}
 	})
 	p.Took, p.Events, p.Last = time.Since(begun), p.fold.events, reader.Last()
+	p.digest()
 	return &p.Replay, errors.Join(err, reader.Close())
 }
 
@@ -184,9 +187,18 @@ func (p *player) apply(rec *archive.Record) error {
 		}
 		p.Applied = e.Index
 	}
+	p.summed = false
 	p.Commands += uint64(len(rec.Entries))
 	p.Events = p.fold.events
 	return nil
+}
+
+// digest is the state's; it costs a walk over all of it.
+func (p *player) digest() [archive.SumBytes]byte {
+	if !p.summed {
+		p.Sum, p.summed = p.fold.state.Digest(), true
+	}
+	return p.Sum
 }
 
 func (p *player) compare(d *archive.Digest) {
@@ -194,7 +206,7 @@ func (p *player) compare(d *archive.Digest) {
 	case len(p.Gaps) > 0 || p.Differs != nil:
 	case d.Version != digestVersion:
 		p.Unknown++
-	case d.Sum != p.fold.state.Digest():
+	case d.Sum != p.digest():
 		p.Differs = &DigestDiffers{Index: d.Index, EqualUpTo: p.EqualUpTo}
 	default:
 		p.Applied = d.Index

@@ -99,6 +99,7 @@ func printReplay(out io.Writer, r *server.Replay) {
 		equal += fmt.Sprintf("; %s of another version not compared", grouped(uint64(r.Unknown)))
 	}
 	line("digests", "%s", equal)
+	line("state", "%x after entry %s", r.Sum, grouped(r.Applied))
 	line("gaps", "%s", grouped(uint64(len(r.Gaps))))
 	for i, gap := range r.Gaps {
 		if i == mostNamed {
