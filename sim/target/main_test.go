@@ -28,7 +28,12 @@ func options(t *testing.T, nodes int) Options {
 // shows the logs if the test failed.
 func boot(t *testing.T, nodes int) *Cluster {
 	t.Helper()
-	cluster, err := Start(t.Context(), options(t, nodes))
+	return bootWith(t, options(t, nodes))
+}
+
+func bootWith(t *testing.T, opts Options) *Cluster {
+	t.Helper()
+	cluster, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
