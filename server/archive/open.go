@@ -16,7 +16,8 @@ const lockFile = "lock"
 var ErrInUse = errors.New("the archive is in use by another process")
 
 // Open opens the archive in a directory, which it makes if there is none. A write
-// that a crash left unfinished is cut off (see Notes).
+// that a crash left unfinished is cut off (see Notes). What is left is on the disk
+// when it returns.
 func Open(dir string, opts Options) (*Writer, error) {
 	w := &Writer{dir: dir, opts: opts.withDefaults()}
 	if err := w.open(); err != nil {
@@ -66,6 +67,10 @@ func (w *Writer) open() error {
 		w.total += s.size
 	}
 	w.sealed = append(older, w.sealed...)
+	// What a process wrote that was killed may be on no disk yet.
+	if err := syncDir(w.dir); err != nil {
+		return err
+	}
 	return w.expire()
 }
 
@@ -122,9 +127,9 @@ func (w *Writer) resume(path string) (found bool, err error) {
 	case tail.sealed:
 		w.sealed = append(w.sealed, sealedSegment{path, tail.size, w.newestMS})
 		w.total += tail.size
-		return true, file.Close()
+		return true, errors.Join(file.Sync(), file.Close())
 	}
-	w.file, w.path, w.size, w.dirty = file, path, end, true
+	w.file, w.path, w.size = file, path, end
 	w.first, _ = parseSegmentName(path)
 	if w.sum, err = checksum(file, end); err != nil {
 		return false, err
@@ -134,6 +139,9 @@ func (w *Writer) resume(path string) (found bool, err error) {
 		if err := file.Truncate(end); err != nil {
 			return false, err
 		}
+	}
+	if err := file.Sync(); err != nil {
+		return false, err
 	}
 	_, err = file.Seek(end, io.SeekStart)
 	return true, err
