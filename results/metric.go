@@ -41,6 +41,7 @@ var auditMetrics = []auditMetric{
 	{"audit.history_mismatches", func(a *Audit) int64 { return a.HistoryMismatches }},
 	{"audit.events_rejected", func(a *Audit) int64 { return a.EventsRejected }},
 	{"audit.node_crashes", func(a *Audit) int64 { return a.NodeCrashes }},
+	{"audit.replica_mismatches", func(a *Audit) int64 { return a.ReplicaMismatches }},
 }
 
 // Metrics lists every metric a threshold can name.

@@ -141,6 +141,7 @@ type Audit struct {
 	HistoryMismatches  int64 `json:"history_mismatches"`
 	EventsRejected     int64 `json:"events_rejected"`     // valid, and refused
 	NodeCrashes        int64 `json:"node_crashes"`        // processes that ended by themselves
+	ReplicaMismatches  int64 `json:"replica_mismatches"`  // entries after which two nodes' states differed
 	Uncounted          int64 `json:"uncounted,omitempty"` // sessions whose target does not tell how many events it heard
 
 	Linearizable    *bool           `json:"linearizable"` // nil: not checked, or not decided
@@ -168,7 +169,7 @@ type Example struct {
 // Violations counts what breaks an invariant. An audit that was not made has none.
 func (a *Audit) Violations() int64 {
 	n := a.EventsLost + a.OverAdmissions + a.FalseDenials + a.PositionMismatches + a.HistoryMismatches +
-		a.EventsRejected + a.NodeCrashes + a.Linearizability.Illegal
+		a.EventsRejected + a.NodeCrashes + a.ReplicaMismatches + a.Linearizability.Illegal
 	if a.Linearizable != nil && !*a.Linearizable && a.Linearizability.Illegal == 0 {
 		n++
 	}

@@ -20,8 +20,8 @@ func (p *printer) audit(a *Audit, design string) {
 	}
 	for _, m := range auditMetrics {
 		kind := strings.TrimPrefix(m.name, "audit.")
-		if kind == "node_crashes" && design == External {
-			continue // its processes are not ours to see
+		if design == External && (kind == "node_crashes" || kind == "replica_mismatches") {
+			continue // its processes and their states are not ours to see
 		}
 		n := m.count(a)
 		count := formatCount(n)
@@ -64,11 +64,14 @@ func (p *printer) examples(a *Audit, kind string, total int64) {
 			continue
 		}
 		shown++
-		text := fmt.Sprintf("account %d", e.AccountID)
+		text := ""
+		if e.AccountID != 0 {
+			text = fmt.Sprintf("account %d", e.AccountID)
+		}
 		if e.SessionID != "" {
 			text += ", session " + e.SessionID
 		}
-		for _, l := range wrap(text+": "+e.Detail, summaryWidth-len(indent)) {
+		for _, l := range wrap(strings.TrimPrefix(text+": "+e.Detail, ": "), summaryWidth-len(indent)) {
 			p.line("%s%s", indent, p.dim(l))
 		}
 	}

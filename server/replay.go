@@ -104,7 +104,7 @@ func ReplayArchive(ctx context.Context, dir string, told func(*Replay)) (*Replay
 			told(&p.Replay)
 		}
 	})
-	p.Took, p.Events, p.Last = time.Since(begun), p.fold.events, reader.Last()
+	p.Took, p.Events, p.Last = time.Since(begun), p.fold.told, reader.Last()
 	p.digest()
 	return &p.Replay, errors.Join(err, reader.Close())
 }
@@ -189,11 +189,11 @@ func (p *player) apply(rec *archive.Record) error {
 	}
 	p.summed = false
 	p.Commands += uint64(len(rec.Entries))
-	p.Events = p.fold.events
+	p.Events = p.fold.told
 	return nil
 }
 
-// digest is the state's; it costs a walk over all of it.
+// digest is the state's.
 func (p *player) digest() [archive.SumBytes]byte {
 	if !p.summed {
 		p.Sum, p.summed = p.fold.state.Digest(), true

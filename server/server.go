@@ -255,6 +255,7 @@ func (s *Server) routes() *echo.Echo {
 	profile.DELETE("/history/:title", s.deleteFromHistory)
 
 	e.GET("/v1/cluster", s.getCluster)
+	e.GET("/v1/cluster/digests", s.getDigests)
 	e.POST("/v1/cluster/members", s.postMember)
 	e.DELETE("/v1/cluster/members/:id", s.deleteMember)
 	e.POST("/v1/cluster/leadership", s.postLeadership)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -17,6 +16,7 @@ import (
 type views struct {
 	mu sync.RWMutex
 	fold
+	digests  digests
 	archiver *archiver // nil: nothing is archived
 }
 
@@ -27,9 +27,9 @@ func newViews() *views { return &views{fold: newFold()} }
 type fold struct {
 	state   *viewing.State
 	stamp   viewing.Millis // the leader's clock in the newest command
-	events  uint64         // told by all commands since it was made
+	told    uint64         // events of all commands since it was made
 	decoder wire.Decoder
-	event   viewing.Event
+	events  [eventsAtOnce]viewing.Event // for use by apply
 }
 
 func newFold() fold { return fold{state: viewing.NewState(viewing.Rules{})} }
@@ -44,6 +44,9 @@ const digestVersion = 1
 // that cannot be read stops the process: to skip it would let the replicas part in
 // silence.
 func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
+	v.mu.Lock()
+	v.digests.begin(index, v.state)
+	v.mu.Unlock()
 	answer, err := v.apply(stampMS, b)
 	if err != nil {
 		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
@@ -71,12 +74,13 @@ func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
 	case commandEvents:
 		return v.applyEvents(&c)
 	case commandStart:
-		v.event.Reset()
-		if err := c.event(&v.decoder, &v.event); err != nil {
+		e := &v.events[0]
+		e.Reset()
+		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
-		v.events++
-		return v.state.Start(v.stamp, &v.event), nil
+		v.told++
+		return v.state.Start(v.stamp, e), nil
 	case commandAccount:
 		var account, streams uint64
 		if err := c.uints(&account, &streams); err != nil {
@@ -95,24 +99,37 @@ func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
 	return nil, fmt.Errorf("a command in the log has kind %d: run a newer server", c.kind)
 }
 
+// eventsAtOnce is how many events are decoded before they are observed together.
+const eventsAtOnce = 32
+
 func (v *fold) applyEvents(c *command) (any, error) {
 	count, err := c.uint()
 	if err != nil || count > wire.MaxEvents {
 		return nil, errCommand
 	}
-	v.events += count
+	v.told += count
 	outcomes := make([]viewing.Outcome, 0, count)
+	pending := 0
+	observe := func() {
+		outcomes = v.state.ObserveAll(v.stamp, v.events[:pending], outcomes)
+		pending = 0
+	}
 	for range count {
-		v.event.Reset()
-		if err := c.event(&v.decoder, &v.event); err != nil {
+		e := &v.events[pending]
+		e.Reset()
+		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
-		if sabotageDrops(&v.event) {
+		if sabotageDrops(e) {
+			observe()
 			outcomes = append(outcomes, viewing.Outcome{Status: viewing.Accepted})
 			continue
 		}
-		outcomes = append(outcomes, v.state.Observe(v.stamp, &v.event))
+		if pending++; pending == eventsAtOnce {
+			observe()
+		}
 	}
+	observe()
 	return outcomes, nil
 }
 
@@ -128,56 +145,74 @@ func (v *views) read(clock viewing.Millis, f func(state *viewing.State, now view
 // encoded state.
 const stampBytes = 8
 
-// Snapshot encodes the state as it is now. Commands wait for it meanwhile. The
-// snapshot is written only after the archive has all that is in it on the disk: then
-// the log may be truncated.
+// Snapshot is the state as it is now. Commands and reads go on while it is written:
+// they wait for a piece of it at most. It is written only after the archive has all
+// that is in it on the disk: then the log may be truncated.
 func (v *views) Snapshot(at raft.Place) (io.WriterTo, error) {
+	s := &viewsSnapshot{views: v, archived: func() error { return nil }}
 	if v.archiver != nil {
-		if err := v.archiver.failure(); err != nil { // before the work
+		if err := v.archiver.failure(); err != nil {
 			return nil, v.archiver.refusal(err)
 		}
+		// Nothing is applied meanwhile, so that the digest is that of the snapshot.
+		v.mu.RLock()
+		sum := v.state.Digest()
+		v.mu.RUnlock()
+		s.archived = v.archiver.capture(at, v.stamp, sum)
 	}
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	s := &viewsSnapshot{archived: func() error { return nil }}
-	if v.archiver != nil {
-		s.archived = v.archiver.capture(at, v.stamp, v.state.Digest())
-	}
-	s.encoded = v.state.AppendBinary(binary.BigEndian.AppendUint64(nil, uint64(v.stamp)))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s.state, s.stamp = v.state.Capture(), v.stamp
 	return s, nil
 }
 
 type viewsSnapshot struct {
-	encoded  []byte
+	views    *views
 	archived func() error // waits for the archive
+	state    *viewing.Snapshot
+	stamp    viewing.Millis
 }
 
-func (s *viewsSnapshot) WriteTo(w io.Writer) (int64, error) {
+// WriteTo writes the snapshot, once.
+func (s *viewsSnapshot) WriteTo(w io.Writer) (written int64, err error) {
 	if err := s.archived(); err != nil {
 		return 0, err
 	}
-	n, err := w.Write(s.encoded)
-	return int64(n), err
+	piece := binary.BigEndian.AppendUint64(nil, uint64(s.stamp))
+	for more := true; more; {
+		s.views.mu.RLock()
+		piece, more = s.state.Append(piece)
+		s.views.mu.RUnlock()
+		n, err := w.Write(piece)
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+		piece = piece[:0]
+	}
+	return written, nil
 }
 
-// maxSnapshotBytes bounds what Restore reads into memory.
-const maxSnapshotBytes = 16 << 30
+// Release lets the state go that was captured.
+func (s *viewsSnapshot) Release() {
+	s.views.mu.Lock()
+	defer s.views.mu.Unlock()
+	s.state.Release()
+}
 
 // Restore replaces the state by a snapshot, or leaves it as it is and says why.
 func (v *views) Restore(at raft.Place, r io.Reader) error {
-	encoded, err := io.ReadAll(io.LimitReader(r, maxSnapshotBytes))
-	if err != nil {
+	var stamp [stampBytes]byte
+	if _, err := io.ReadFull(r, stamp[:]); err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
-	if len(encoded) < stampBytes {
-		return errors.New("restore snapshot: it is cut short")
-	}
-	restored := viewing.NewState(viewing.Rules{})
-	if err := restored.UnmarshalBinary(encoded[stampBytes:]); err != nil {
+	restored, err := viewing.ReadState(r)
+	if err != nil {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
 	v.mu.Lock()
-	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(encoded))
+	v.digests = digests{}
+	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(stamp[:]))
 	v.mu.Unlock()
 	if v.archiver != nil {
 		v.archiver.restored(at)

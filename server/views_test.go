@@ -43,6 +43,7 @@ func encoded(t testing.TB, v *views) []byte {
 	if n, err := s.WriteTo(&b); err != nil || n != int64(b.Len()) {
 		t.Fatalf("written %d of %d: %v", n, b.Len(), err)
 	}
+	s.(*viewsSnapshot).Release()
 	return b.Bytes()
 }
 
@@ -153,6 +154,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	if _, err := snapshot.WriteTo(&b); err != nil {
 		t.Fatal(err)
 	}
+	snapshot.(*viewsSnapshot).Release()
 	restored := newViews()
 	restored.Apply(99, goldenStamp+99, appendAccountCommand(nil, goldenRules, 1, 1)) // replaced
 	if err := restored.Restore(raft.Place{}, iotest.OneByteReader(bytes.NewReader(b.Bytes()))); err != nil {

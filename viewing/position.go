@@ -24,13 +24,3 @@ func (p Position) newerThan(other Position) bool {
 	order := cmp.Or(cmp.Compare(p.At, other.At), p.SessionID.Compare(other.SessionID), cmp.Compare(p.Seq, other.Seq))
 	return order > 0
 }
-
-// titleKey is a title of one profile of an account.
-type titleKey struct {
-	ProfileID uint8
-	TitleID   uint32
-}
-
-func compareTitles(a, b titleKey) int {
-	return cmp.Or(cmp.Compare(a.ProfileID, b.ProfileID), cmp.Compare(a.TitleID, b.TitleID))
-}

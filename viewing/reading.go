@@ -47,23 +47,25 @@ type Report struct {
 // Active lists what holds the account's streams at now, the oldest start first,
 // and the account's limit. An account never heard of has an empty list.
 func (s *State) Active(now Millis, accountID uint64) (maxStreams int, active []ActiveStream) {
-	known := s.accounts[accountID]
-	if known == nil {
+	account := s.findAccount(accountID)
+	if account == 0 {
 		return s.rules.DefaultStreams, nil
 	}
-	return known.limit(s.rules), known.active(now, s.rules)
+	return s.limit(account), s.active(now, account)
 }
 
-func (a *account) active(now Millis, rules Rules) []ActiveStream {
+func (s *State) active(now Millis, account uint32) []ActiveStream {
 	var active []ActiveStream
-	for _, h := range a.holders {
-		if !h.active(now, rules.LeaseMS) {
+	for ref := s.accounts.at(account).holders; ref != 0; {
+		r := s.sessions.at(ref)
+		ref = r.next
+		if !r.active(now, s.rules.LeaseMS) {
 			continue
 		}
 		active = append(active, ActiveStream{
-			SessionID: h.ID, ProfileID: h.ProfileID, TitleID: h.TitleID, DeviceID: h.DeviceID,
-			DeviceType: h.DeviceType, PositionMS: h.PositionMS, StartedAt: h.StartedAt,
-			LastSeenAt: h.lastSeen, ExpiresAt: h.ExpiresAt(rules.LeaseMS),
+			SessionID: r.id, ProfileID: r.profile, TitleID: r.title, DeviceID: r.device(),
+			DeviceType: s.detailsOf(r).deviceType, PositionMS: r.media(mediaPosition), StartedAt: r.moment(startedAt),
+			LastSeenAt: r.moment(lastSeen), ExpiresAt: r.expiresAt(s.rules.LeaseMS),
 		})
 	}
 	slices.SortFunc(active, func(a, b ActiveStream) int {
@@ -75,27 +77,28 @@ func (a *account) active(now Millis, rules Rules) []ActiveStream {
 // Session reports on one session of an account, hidden or not. It shares no
 // memory with the state.
 func (s *State) Session(now Millis, accountID uint64, id SessionID) (Report, bool) {
-	known := s.accounts[accountID]
-	if known == nil || known.sessions[id] == nil {
+	ref := s.findSession(accountID, &id)
+	if ref == 0 {
 		return Report{}, false
 	}
-	session := known.sessions[id]
+	r := s.sessions.at(ref)
+	d := s.detailsOf(r)
 	return Report{
-		View: session.view(now, s.rules), State: session.State(now, s.rules.LeaseMS),
-		LastSeq: session.LastSeq, Events: session.Events, RebufferMS: session.RebufferMS,
-		BitrateMS: slices.Clone(session.BitrateMS), Errors: slices.Clone(session.Errors),
+		View: s.view(r, now), State: r.state(now, s.rules.LeaseMS),
+		LastSeq: r.lastSeq, Events: r.events, RebufferMS: r.media(mediaRebuffer),
+		BitrateMS: d.bitrates, Errors: d.errors,
 	}, true
 }
 
-func (s *Session) view(now Millis, rules Rules) View {
+func (s *State) view(r *sessionRecord, now Millis) View {
 	v := View{
-		SessionID: s.ID, ProfileID: s.ProfileID, TitleID: s.TitleID,
-		DeviceID: s.DeviceID, DeviceType: s.DeviceType,
-		StartedAt: s.StartedAt, EndedAt: s.UpdatedAt, PlayedMS: s.PlayedMS,
-		PositionMS: s.PositionMS, RuntimeMS: s.RuntimeMS,
-		Completed: Completed(s.PositionMS, s.RuntimeMS),
+		SessionID: r.id, ProfileID: r.profile, TitleID: r.title,
+		DeviceID: r.device(), DeviceType: s.detailsOf(r).deviceType,
+		StartedAt: r.moment(startedAt), EndedAt: r.moment(updatedAt), PlayedMS: r.media(mediaPlayed),
+		PositionMS: r.media(mediaPosition), RuntimeMS: r.media(mediaRuntime),
 	}
-	if s.active(now, rules.LeaseMS) {
+	v.Completed = Completed(v.PositionMS, v.RuntimeMS)
+	if r.active(now, s.rules.LeaseMS) {
 		v.EndedAt = 0
 	}
 	return v
@@ -103,12 +106,15 @@ func (s *Session) view(now Millis, rules Rules) View {
 
 // Position says where a profile is in a title.
 func (s *State) Position(accountID uint64, profileID uint8, titleID uint32) (Position, bool) {
-	known := s.accounts[accountID]
-	if known == nil {
+	account := s.findAccount(accountID)
+	if account == 0 {
 		return Position{}, false
 	}
-	position, ok := known.positions[titleKey{profileID, titleID}]
-	return position, ok
+	ref := s.findPosition(account, profileID, titleID)
+	if ref == 0 {
+		return Position{}, false
+	}
+	return s.positions.at(ref).value(), true
 }
 
 // Cursor is the last view of a page of history; the next page begins after it.
@@ -122,29 +128,32 @@ func (c Cursor) compareNewestFirst(other Cursor) int {
 	return cmp.Or(cmp.Compare(other.StartedAt, c.StartedAt), other.SessionID.Compare(c.SessionID))
 }
 
+func (r *sessionRecord) cursor() Cursor { return Cursor{r.moment(startedAt), r.id} }
+
 // History lists at most limit views of a profile, the newest beginning first,
 // from after the cursor on (nil: from the newest). next is nil on the last page.
 func (s *State) History(now Millis, accountID uint64, profileID uint8, after *Cursor, limit int) (page []View, next *Cursor) {
-	known := s.accounts[accountID]
-	if known == nil || limit < 1 {
+	account := s.findAccount(accountID)
+	if account == 0 || limit < 1 {
 		return nil, nil
 	}
-	for _, session := range known.sessions {
-		if session.ProfileID != profileID || known.hides(session) {
-			continue
-		}
-		at := Cursor{session.StartedAt, session.ID}
-		if after == nil || after.compareNewestFirst(at) < 0 {
-			page = append(page, session.view(now, s.rules))
+	var found []*sessionRecord
+	for _, head := range [...]uint32{s.accounts.at(account).holders, s.accounts.at(account).others} {
+		for ref := head; ref != 0; {
+			r := s.sessions.at(ref)
+			ref = r.next
+			if r.profile == profileID && (after == nil || after.compareNewestFirst(r.cursor()) < 0) && !s.hidden(r) {
+				found = append(found, r)
+			}
 		}
 	}
-	slices.SortFunc(page, func(a, b View) int {
-		return Cursor{a.StartedAt, a.SessionID}.compareNewestFirst(Cursor{b.StartedAt, b.SessionID})
-	})
-	if len(page) > limit {
-		page = slices.Clip(page[:limit])
-		last := page[limit-1]
-		next = &Cursor{last.StartedAt, last.SessionID}
+	slices.SortFunc(found, func(a, b *sessionRecord) int { return a.cursor().compareNewestFirst(b.cursor()) })
+	if len(found) > limit {
+		last := found[limit-1].cursor()
+		found, next = found[:limit], &last
+	}
+	for _, r := range found {
+		page = append(page, s.view(r, now))
 	}
 	return page, next
 }
@@ -152,17 +161,20 @@ func (s *State) History(now Millis, accountID uint64, profileID uint8, after *Cu
 // ContinueWatching lists at most limit titles that a profile began and did not
 // complete, each by the session that knows its position, the latest first.
 func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, limit int) []View {
-	known := s.accounts[accountID]
-	if known == nil {
+	account := s.findAccount(accountID)
+	if account == 0 {
 		return nil
 	}
 	var begun []Position
-	for key, position := range known.positions {
-		if key.ProfileID != profileID || Completed(position.PositionMS, position.RuntimeMS) {
+	for ref := s.accounts.at(account).positions; ref != 0; {
+		r := s.positions.at(ref)
+		ref = r.next
+		p := r.value()
+		if r.profile != profileID || Completed(p.PositionMS, p.RuntimeMS) {
 			continue
 		}
-		if !known.hides(known.sessions[position.SessionID]) {
-			begun = append(begun, position)
+		if session := s.findSession(accountID, &p.SessionID); session != 0 && !s.hidden(s.sessions.at(session)) {
+			begun = append(begun, p)
 		}
 	}
 	slices.SortFunc(begun, func(a, b Position) int {
@@ -171,10 +183,11 @@ func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, 
 		}
 		return -1
 	})
-	views := make([]View, 0, min(limit, len(begun)))
-	for _, position := range begun[:min(limit, len(begun))] {
-		view := known.sessions[position.SessionID].view(now, s.rules)
-		view.PositionMS, view.RuntimeMS, view.Completed = position.PositionMS, position.RuntimeMS, false
+	begun = begun[:min(limit, len(begun))]
+	views := make([]View, 0, len(begun))
+	for _, p := range begun {
+		view := s.view(s.sessions.at(s.findSession(accountID, &p.SessionID)), now)
+		view.PositionMS, view.RuntimeMS, view.Completed = p.PositionMS, p.RuntimeMS, false
 		views = append(views, view)
 	}
 	return views

@@ -1,265 +1,402 @@
 package viewing
 
 import (
-	"crypto/sha256"
+	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"io"
 )
 
-// snapshotVersion is the first byte of an encoded state. A change of the encoding
-// takes the next number, and decoding keeps the old ones.
-const snapshotVersion = 1
+// An encoded state, version 2, is
+//
+//	its version, one byte
+//	the rules
+//	the dictionary: how many texts, and each
+//	the records, in no order but that an account's comes before what is of it:
+//	  their kind, one byte, and their fields
+//	the end: a 0, the digest, 8 bytes big-endian
+//
+// Numbers are uvarints, or varints where they may be negative.
+const (
+	snapshotVersion1 = 1
+	snapshotVersion  = 2
+)
+
+// Kinds of records in a snapshot.
+const (
+	kindEnd = iota
+	kindAccount
+	kindSession
+	kindPosition
+	kindHide
+)
 
 var errSnapshot = errors.New("the encoded state is cut short or damaged")
 
-// Digest is equal for equal states, whatever the order in which they came about.
-func (s *State) Digest() [sha256.Size]byte { return sha256.Sum256(s.AppendBinary(nil)) }
+// Snapshot is the encoding, piece by piece, of a state as it was when Capture was
+// called, while the state goes on. There is one at a time.
+type Snapshot struct {
+	state *State
+	head  []byte
+	end   []byte
+	done  bool
+}
 
-// AppendBinary appends the encoded state to dst: accounts, sessions, positions
-// and hidden titles, each in the order of their ids.
-func (s *State) AppendBinary(dst []byte) []byte {
-	w := writer{append(dst, snapshotVersion)}
+// Capture begins a snapshot. It takes microseconds, whatever the state's size, and 16
+// bytes for each hundred records. The snapshot before must have been released.
+func (s *State) Capture() *Snapshot {
+	if s.accounts.capture != nil {
+		panic("viewing: a snapshot is under way")
+	}
+	s.accounts.beginCapture()
+	s.sessions.beginCapture()
+	s.positions.beginCapture()
+	s.hides.beginCapture()
+	w := writer{[]byte{snapshotVersion}}
 	w.int(s.rules.LeaseMS)
 	w.int(int64(s.rules.DefaultStreams))
-	w.uint(uint64(len(s.accounts)))
-	for _, id := range slices.Sorted(maps.Keys(s.accounts)) {
-		w.uint(id)
-		w.account(s.accounts[id])
+	w.uint(uint64(len(s.texts.all)))
+	for _, text := range s.texts.all {
+		w.text(text)
 	}
-	return w.b
+	return &Snapshot{state: s, head: w.b, end: binary.BigEndian.AppendUint64([]byte{kindEnd}, uint64(s.digest))}
 }
 
-// UnmarshalBinary replaces the state by an encoded one, or leaves it as it is and
-// says why.
-func (s *State) UnmarshalBinary(b []byte) error {
-	if len(b) == 0 || b[0] != snapshotVersion {
-		return fmt.Errorf("state encoding: expected version %d", snapshotVersion)
+// Append appends the next piece, some 100 KiB, to dst, and says whether there may be
+// more. The state must not be changed meanwhile, and may be between two pieces.
+func (n *Snapshot) Append(dst []byte) (out []byte, more bool) {
+	if n.head != nil {
+		dst, n.head = append(dst, n.head...), nil
+		return dst, true
 	}
-	r := reader{b: b[1:]}
-	decoded := NewState(Rules{LeaseMS: r.int(), DefaultStreams: int(r.int())})
-	for range r.count() {
-		id := r.uint()
-		decoded.accounts[id] = r.account()
+	s := n.state
+	for _, next := range [...]func([]byte) ([]byte, bool){
+		s.accounts.captureNext, s.sessions.captureNext, s.positions.captureNext, s.hides.captureNext,
+	} {
+		if dst, more = next(dst); more {
+			return dst, true
+		}
 	}
-	if r.failed || len(r.b) > 0 {
-		return errSnapshot
+	if !n.done {
+		n.done = true
+		dst = append(dst, n.end...)
 	}
-	*s = *decoded
-	return nil
+	return dst, false
 }
 
-type writer struct{ b []byte }
-
-func (w *writer) uint(v uint64)    { w.b = binary.AppendUvarint(w.b, v) }
-func (w *writer) int(v int64)      { w.b = binary.AppendVarint(w.b, v) }
-func (w *writer) id(id SessionID)  { w.b = append(w.b, id[:]...) }
-func (w *writer) title(k titleKey) { w.uint(uint64(k.ProfileID)); w.uint(uint64(k.TitleID)) }
-
-func (w *writer) text(s string) {
-	w.uint(uint64(len(s)))
-	w.b = append(w.b, s...)
+// Release ends the snapshot, whole or not. The state must not be changed meanwhile.
+func (n *Snapshot) Release() {
+	if n.state == nil {
+		return
+	}
+	n.state.accounts.endCapture()
+	n.state.sessions.endCapture()
+	n.state.positions.endCapture()
+	n.state.hides.endCapture()
+	n.state = nil
 }
 
-func (w *writer) account(a *account) {
-	w.uint(uint64(a.maxStreams))
-	w.uint(uint64(len(a.sessions)))
-	for _, id := range slices.SortedFunc(maps.Keys(a.sessions), SessionID.Compare) {
-		w.session(a.sessions[id])
+// AppendBinary appends the encoded state to dst.
+func (s *State) AppendBinary(dst []byte) []byte {
+	n := s.Capture()
+	defer n.Release()
+	for more := true; more; {
+		dst, more = n.Append(dst)
 	}
-	holders := slices.SortedFunc(slices.Values(a.holders), func(x, y *Session) int { return x.ID.Compare(y.ID) })
-	w.uint(uint64(len(holders)))
-	for _, h := range holders {
-		w.id(h.ID)
-	}
-	w.uint(uint64(len(a.positions)))
-	for _, key := range slices.SortedFunc(maps.Keys(a.positions), compareTitles) {
-		w.title(key)
-		w.position(a.positions[key])
-	}
-	w.uint(uint64(len(a.hidden)))
-	for _, key := range slices.SortedFunc(maps.Keys(a.hidden), compareTitles) {
-		w.title(key)
-		w.int(int64(a.hidden[key]))
-	}
+	return dst
 }
 
-func (w *writer) position(p Position) {
+func appendAccount(dst []byte, r *accountRecord) []byte {
+	if r.id == 0 {
+		return dst
+	}
+	dst = append(dst, kindAccount)
+	dst = binary.AppendUvarint(dst, r.id)
+	return binary.AppendUvarint(dst, uint64(r.maxStreams))
+}
+
+func (s *State) appendSession(dst []byte, r *sessionRecord) []byte {
+	if r.account == 0 {
+		return dst
+	}
+	w := writer{append(dst, kindSession)}
+	w.uint(s.accounts.at(r.account).id)
+	w.id(r.id)
+	w.uint(uint64(r.profile))
+	w.uint(uint64(r.title))
+	w.uint(r.device())
+	w.uint(uint64(r.kind))
+	w.uint(uint64(r.country))
+	for which := range moments {
+		w.uint(uint64(r.moment(which)))
+	}
+	w.uint(uint64(r.lastSeq))
+	w.uint(uint64(r.lastType))
+	w.uint(uint64(r.events))
+	for which := range medias {
+		w.uint(uint64(r.media(which)))
+	}
+	w.uint(uint64(r.flags &^ inCells))
+	var room [4 * cellBytes]byte
+	encoded := bytes.TrimRight(s.encodedDetails(room[:], r), "\x00")
+	w.uint(uint64(len(encoded)))
+	return append(w.b, encoded...)
+}
+
+func (s *State) appendPosition(dst []byte, r *positionRecord) []byte {
+	if r.account == 0 {
+		return dst
+	}
+	w := writer{append(dst, kindPosition)}
+	p := r.value()
+	w.uint(s.accounts.at(r.account).id)
+	w.uint(uint64(r.profile))
+	w.uint(uint64(p.TitleID))
 	w.id(p.SessionID)
 	w.uint(uint64(p.Seq))
 	w.int(int64(p.At))
-	w.int(p.PositionMS)
-	w.int(p.RuntimeMS)
+	w.uint(uint64(p.PositionMS))
+	w.uint(uint64(p.RuntimeMS))
+	return w.b
 }
 
-func (w *writer) session(s *Session) {
-	w.id(s.ID)
-	w.uint(uint64(s.ProfileID))
-	w.uint(uint64(s.TitleID))
-	w.uint(s.DeviceID)
-	w.text(s.DeviceType)
-	w.text(s.Country)
-	w.int(int64(s.StartedAt))
-	w.int(int64(s.UpdatedAt))
-	w.uint(uint64(s.LastSeq))
-	w.uint(uint64(s.LastType))
-	w.uint(uint64(s.Events))
-	w.int(s.PositionMS)
-	w.int(s.PlayedMS)
-	w.int(s.RuntimeMS)
-	w.int(s.RebufferMS)
-	w.uint(uint64(len(s.BitrateMS)))
-	for _, rate := range s.BitrateMS {
-		w.text(rate.Kbps)
-		w.int(rate.PlayedMS)
+func (s *State) appendHide(dst []byte, r *hideRecord) []byte {
+	if r.account == 0 {
+		return dst
 	}
-	w.uint(uint64(len(s.Errors)))
-	for _, e := range s.Errors {
-		w.uint(uint64(e.Seq))
-		w.int(int64(e.At))
-		w.text(e.Code)
-	}
-	w.uint(uint64(len(s.heard)))
-	for _, run := range s.heard {
-		w.uint(uint64(run.First))
-		w.uint(uint64(run.Last))
-	}
-	w.uint(flags(s.admitted, s.denied, s.holds))
-	w.int(int64(s.firstSeen))
-	w.int(int64(s.lastSeen))
+	w := writer{append(dst, kindHide)}
+	w.uint(s.accounts.at(r.account).id)
+	w.uint(uint64(r.profile))
+	w.uint(uint64(r.title))
+	w.int(int64(r.at))
+	return w.b
 }
 
-func flags(bits ...bool) (v uint64) {
-	for i, bit := range bits {
-		if bit {
-			v |= 1 << i
+// ReadState reads an encoded state to its end, of this version or an older one.
+func ReadState(from io.Reader) (*State, error) {
+	in := bufio.NewReaderSize(from, 1<<16)
+	version, err := in.ReadByte()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, errSnapshot
+	case err != nil:
+		return nil, err
+	case version == snapshotVersion1:
+		b, err := io.ReadAll(in)
+		if err != nil {
+			return nil, err
+		}
+		return readVersion1(b)
+	case version != snapshotVersion:
+		return nil, fmt.Errorf("state encoding: version %d, expected at most %d: run a newer server", version, snapshotVersion)
+	}
+	s, err := readVersion2(&stream{in: in})
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, errSnapshot
+	}
+	return s, err
+}
+
+func readVersion2(in *stream) (*State, error) {
+	s := NewState(Rules{LeaseMS: in.int(), DefaultStreams: int(in.int())})
+	texts := in.uint()
+	if texts < 1 || texts > maxTexts {
+		return nil, in.damaged()
+	}
+	for i := range texts {
+		if text := in.text(); int(s.texts.number(text)) != int(i) {
+			return nil, in.damaged()
 		}
 	}
+	for in.err == nil {
+		switch in.byte() {
+		case kindEnd:
+			return s, in.end(uint64(s.digest))
+		case kindAccount:
+			s.readAccount(in)
+		case kindSession:
+			s.readSession(in)
+		case kindPosition:
+			s.readPosition(in)
+		case kindHide:
+			s.readHide(in)
+		default:
+			return nil, in.damaged()
+		}
+	}
+	return nil, in.err
+}
+
+func (s *State) readAccount(in *stream) {
+	id, streams := in.uint(), in.uint()
+	if in.err != nil || id == 0 || s.findAccount(id) != 0 {
+		in.fail()
+		return
+	}
+	account := s.accounts.at(s.account(id))
+	s.digest -= hashAccount(account)
+	account.maxStreams = uint32(streams)
+	s.digest += hashAccount(account)
+}
+
+// readOwner reads the account that a record is of.
+func (s *State) readOwner(in *stream) uint32 {
+	ref := s.findAccount(in.uint())
+	if ref == 0 {
+		in.fail()
+	}
+	return ref
+}
+
+func (s *State) readSession(in *stream) {
+	r := sessionRecord{account: s.readOwner(in), id: in.id(), profile: uint8(in.uint()), title: uint32(in.uint())}
+	r.setDevice(in.uint())
+	r.kind, r.country = uint16(in.uint()), uint16(in.uint())
+	for which := range moments {
+		r.setMoment(which, Millis(in.uint()))
+	}
+	r.lastSeq, r.lastType, r.events = uint32(in.uint()), EventType(in.uint()), uint32(in.uint())
+	for which := range medias {
+		r.setMedia(which, int64(in.uint()))
+	}
+	r.flags = uint8(in.uint()) &^ inCells
+	encoded := in.padded(maxDetailsBytes, inlineBytes)
+	if in.err != nil || !s.knows(r.kind) || !s.knows(r.country) {
+		in.fail()
+		return
+	}
+	_, size, ok := s.details(&r, encoded)
+	if !ok || s.findSession(s.accounts.at(r.account).id, &r.id) != 0 {
+		in.fail()
+		return
+	}
+	s.putDetails(&r, encoded[:size])
+	s.digest += s.hashSession(s.sessions.at(s.addSession(r)))
+}
+
+func (s *State) knows(text uint16) bool { return text == plainText || int(text) < len(s.texts.all) }
+
+func (s *State) readPosition(in *stream) {
+	account, profile := s.readOwner(in), uint8(in.uint())
+	p := Position{
+		TitleID: uint32(in.uint()), SessionID: in.id(), Seq: uint32(in.uint()),
+		At: Millis(in.int()), PositionMS: int64(in.uint()), RuntimeMS: int64(in.uint()),
+	}
+	if in.err != nil || s.findPosition(account, profile, p.TitleID) != 0 {
+		in.fail()
+		return
+	}
+	s.digest += s.hashPosition(s.positions.at(s.addPosition(account, profile, p)))
+}
+
+func (s *State) readHide(in *stream) {
+	r := hideRecord{account: s.readOwner(in), profile: uint8(in.uint()), title: uint32(in.uint()), at: Millis(in.int())}
+	if in.err != nil || s.findHide(r.account, r.profile, r.title) != 0 {
+		in.fail()
+		return
+	}
+	s.digest += s.hashHide(s.hides.at(s.addHide(r)))
+}
+
+// writer appends to an encoding.
+type writer struct{ b []byte }
+
+func (w *writer) uint(v uint64)   { w.b = binary.AppendUvarint(w.b, v) }
+func (w *writer) int(v int64)     { w.b = binary.AppendVarint(w.b, v) }
+func (w *writer) id(id SessionID) { w.b = append(w.b, id[:]...) }
+func (w *writer) text(s string)   { w.b = appendPlain(w.b, s) }
+
+// maxDetailsBytes bounds a session's details in a snapshot: 32 bitrates and errors of
+// 64 bytes of text, 256 runs of seqs, and the padding of their last cell.
+const maxDetailsBytes = 16 << 10
+
+// stream reads what writer wrote; once it failed, it answers zeros.
+type stream struct {
+	in  *bufio.Reader
+	err error
+	buf []byte
+}
+
+func (r *stream) fail() {
+	if r.err == nil {
+		r.err = errSnapshot
+	}
+}
+
+func (r *stream) damaged() error { r.fail(); return r.err }
+
+func (r *stream) byte() byte {
+	if r.err != nil {
+		return 0
+	}
+	var b byte
+	b, r.err = r.in.ReadByte()
+	return b
+}
+
+func (r *stream) uint() (v uint64) {
+	if r.err == nil {
+		v, r.err = binary.ReadUvarint(r.in)
+	}
 	return v
 }
 
-// reader reads what writer wrote; once it failed, it answers zeros.
-type reader struct {
-	b      []byte
-	failed bool
-}
-
-func (r *reader) fail() { r.failed, r.b = true, nil }
-
-func (r *reader) uint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
+func (r *stream) int() (v int64) {
+	if r.err == nil {
+		v, r.err = binary.ReadVarint(r.in)
 	}
-	r.b = r.b[n:]
 	return v
 }
 
-func (r *reader) int() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
+func (r *stream) id() (id SessionID) {
+	if r.err == nil {
+		_, r.err = io.ReadFull(r.in, id[:])
 	}
-	r.b = r.b[n:]
-	return v
-}
-
-// count reads how many things follow. Each takes a byte at least, so that a
-// damaged count cannot ask for more memory than the input has.
-func (r *reader) count() int {
-	n := r.uint()
-	if n > uint64(len(r.b)) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (r *reader) bytes(n int) []byte {
-	if n > len(r.b) {
-		r.fail()
-		return make([]byte, n)
-	}
-	taken := r.b[:n]
-	r.b = r.b[n:]
-	return taken
-}
-
-func (r *reader) id() (id SessionID) {
-	copy(id[:], r.bytes(len(id)))
 	return id
 }
 
-func (r *reader) text() string { return string(r.bytes(r.count())) }
-
-func (r *reader) title() titleKey {
-	return titleKey{ProfileID: uint8(r.uint()), TitleID: uint32(r.uint())}
+// bytes reads a length and as many bytes, at most limit. They are good until the next.
+func (r *stream) bytes(limit uint64) []byte {
+	n := r.uint()
+	if n > limit {
+		r.fail()
+	}
+	if r.err != nil {
+		return nil
+	}
+	if uint64(cap(r.buf)) < n {
+		r.buf = make([]byte, n)
+	}
+	b := r.buf[:n]
+	_, r.err = io.ReadFull(r.in, b)
+	return b
 }
 
-func (r *reader) account() *account {
-	a := newAccount()
-	a.maxStreams = int(r.uint())
-	for range r.count() {
-		session := r.session()
-		a.sessions[session.ID] = session
-	}
-	for range r.count() {
-		holder := a.sessions[r.id()]
-		if holder == nil {
-			r.fail()
-			return a
-		}
-		a.holders = append(a.holders, holder)
-	}
-	for range r.count() {
-		key := r.title()
-		position := r.position(key.TitleID)
-		if a.sessions[position.SessionID] == nil {
-			r.fail()
-			return a
-		}
-		a.positions[key] = position
-	}
-	if hidden := r.count(); hidden > 0 {
-		a.hidden = make(map[titleKey]Millis, hidden)
-		for range hidden {
-			key := r.title()
-			a.hidden[key] = Millis(r.int())
-		}
-	}
-	return a
+// padded reads bytes and appends as many zeros.
+func (r *stream) padded(limit uint64, zeros int) []byte {
+	b := r.bytes(limit)
+	r.buf = append(b, make([]byte, zeros)...)
+	return r.buf
 }
 
-func (r *reader) position(titleID uint32) Position {
-	return Position{
-		TitleID: titleID, SessionID: r.id(), Seq: uint32(r.uint()),
-		At: Millis(r.int()), PositionMS: r.int(), RuntimeMS: r.int(),
-	}
-}
+func (r *stream) text() string { return string(r.bytes(maxDetailsBytes)) }
 
-func (r *reader) session() *Session {
-	s := &Session{
-		ID: r.id(), ProfileID: uint8(r.uint()), TitleID: uint32(r.uint()), DeviceID: r.uint(),
-		DeviceType: r.text(), Country: r.text(),
-		StartedAt: Millis(r.int()), UpdatedAt: Millis(r.int()),
-		LastSeq: uint32(r.uint()), LastType: EventType(r.uint()), Events: uint32(r.uint()),
-		PositionMS: r.int(), PlayedMS: r.int(), RuntimeMS: r.int(), RebufferMS: r.int(),
+// end reads the digest, which must be that of what was read, and nothing after it.
+func (r *stream) end(digest uint64) error {
+	var b [8]byte
+	if _, err := io.ReadFull(r.in, b[:]); err != nil {
+		return err
 	}
-	for range r.count() {
-		s.BitrateMS = append(s.BitrateMS, Bitrate{Kbps: r.text(), PlayedMS: r.int()})
+	if binary.BigEndian.Uint64(b[:]) != digest {
+		return errSnapshot
 	}
-	for range r.count() {
-		s.Errors = append(s.Errors, PlaybackError{Seq: uint32(r.uint()), At: Millis(r.int()), Code: r.text()})
+	switch _, err := r.in.ReadByte(); {
+	case err == nil:
+		return errSnapshot
+	case !errors.Is(err, io.EOF):
+		return err
 	}
-	for range r.count() {
-		s.heard = append(s.heard, span{uint32(r.uint()), uint32(r.uint())})
-	}
-	bits := r.uint()
-	s.admitted, s.denied, s.holds = bits&1 != 0, bits&2 != 0, bits&4 != 0
-	s.firstSeen, s.lastSeen = Millis(r.int()), Millis(r.int())
-	return s
+	return nil
 }

@@ -1,15 +1,41 @@
 package viewing
 
+import (
+	"encoding/binary"
+	"hash/maphash"
+)
+
 // State is every account and what follows from its events. One goroutine may
 // change it while none reads it; any number may read it at once.
+//
+// It is built for millions of sessions: records without pointers in chunks that never
+// move, so that the garbage collector passes them by, a snapshot can be taken while
+// they change, and growth never stops the world for long.
 type State struct {
-	rules    Rules
-	accounts map[uint64]*account
+	rules     Rules
+	accounts  table[accountRecord]
+	sessions  table[sessionRecord]
+	positions table[positionRecord]
+	hides     table[hideRecord]
+
+	accountIndex, sessionIndex, positionIndex, hideIndex index
+
+	cells   cells // the sessions' details
+	texts   texts
+	digest  digest
+	scratch []byte
+	touched uint32
 }
 
 // NewState returns a state that has heard of nobody.
 func NewState(rules Rules) *State {
-	return &State{rules: rules, accounts: map[uint64]*account{}}
+	s := &State{
+		rules: rules, texts: newTexts(),
+		accountIndex: newIndex(), sessionIndex: newIndex(), positionIndex: newIndex(), hideIndex: newIndex(),
+	}
+	s.accounts.encode, s.sessions.encode = appendAccount, s.appendSession
+	s.positions.encode, s.hides.encode = s.appendPosition, s.appendHide
+	return s
 }
 
 // Rules are those of the newest command.
@@ -18,78 +44,202 @@ func (s *State) Rules() Rules { return s.rules }
 // SetRules says what the commands that follow are judged by.
 func (s *State) SetRules(rules Rules) { s.rules = rules }
 
-// Observe takes an event that arrived at now by the server's clock. The event
-// must be valid; it may be changed, and is not kept.
-func (s *State) Observe(now Millis, e *Event) Outcome {
-	return s.account(e.AccountID).observe(now, s.rules, e)
+// Size is how much a state holds.
+type Size struct {
+	Accounts, Sessions, Positions, Hidden int
 }
 
-// Admission is the answer to a start.
-type Admission struct {
-	Status     Status // Accepted, Duplicate (this session was admitted before, or is over), Denied or Rejected
-	Reason     string // why it was denied or rejected
-	PositionMS int64  // where to begin
-	ExpiresAt  Millis // the stream is lost then, unless the session is heard from
-	MaxStreams int
-	Active     []ActiveStream // what holds the account's streams, if it was denied
-}
-
-// Start decides on a start that arrived at now by the server's clock. Unlike a
-// start among other events it is a question of a device that waits: one that was
-// overtaken by its own session's keepalives is answered for the session as it is.
-func (s *State) Start(now Millis, e *Event) Admission {
-	account := s.account(e.AccountID)
-	known := account.sessions[e.SessionID]
-	repeated := known != nil && known.admitted
-	outcome := account.ask(now, s.rules, e, known)
-	answer := Admission{Status: outcome.Status, Reason: outcome.Reason, MaxStreams: account.limit(s.rules)}
-	switch outcome.Status {
-	case Rejected:
-	case Denied:
-		answer.Active = account.active(now, s.rules)
-	default:
-		session := account.sessions[e.SessionID]
-		answer.Status = Accepted
-		answer.PositionMS, answer.ExpiresAt = session.PositionMS, session.ExpiresAt(s.rules.LeaseMS)
-		if repeated {
-			answer.Status = Duplicate
-		}
-		if !session.holds { // its own stop was here first
-			answer.Status, answer.ExpiresAt = Duplicate, session.lastSeen
-		}
-	}
-	return answer
-}
-
-// ask is observe for a start whose device waits for the answer.
-func (a *account) ask(now Millis, rules Rules, e *Event, known *Session) Outcome {
-	overtaken := known != nil && known.isOf(e) && known.overtakes(e)
-	if overtaken && known.LastType != Stop && !known.active(now, rules.LeaseMS) && known.heard.hasRoom(e.Seq) {
-		return a.play(known, now, rules, e)
-	}
-	return a.observe(now, rules, e)
+// Size counts the records.
+func (s *State) Size() Size {
+	return Size{s.accounts.live(), s.sessions.live(), s.positions.live(), s.hides.live()}
 }
 
 // SetMaxStreams sets the limit of an account. It ends nothing that plays.
 func (s *State) SetMaxStreams(accountID uint64, streams int) {
-	s.account(accountID).maxStreams = streams
+	ref := s.account(accountID)
+	s.accounts.preserve(ref)
+	account := s.accounts.at(ref)
+	s.digest -= hashAccount(account)
+	account.maxStreams = uint32(streams)
+	s.digest += hashAccount(account)
 }
 
 // Hide takes a title out of a profile's history and continue-watching: every
 // session of it that began, or was heard of, until now.
 func (s *State) Hide(now Millis, accountID uint64, profileID uint8, titleID uint32) {
 	account := s.account(accountID)
-	if account.hidden == nil {
-		account.hidden = map[titleKey]Millis{}
+	ref := s.findHide(account, profileID, titleID)
+	if ref == 0 {
+		ref = s.addHide(hideRecord{account: account, profile: profileID, title: titleID})
+	} else {
+		s.hides.preserve(ref)
+		s.digest -= s.hashHide(s.hides.at(ref))
 	}
-	account.hidden[titleKey{profileID, titleID}] = now
+	hide := s.hides.at(ref)
+	hide.at = now
+	s.digest += s.hashHide(hide)
 }
 
-func (s *State) account(id uint64) *account {
-	known := s.accounts[id]
-	if known == nil {
-		known = newAccount()
-		s.accounts[id] = known
+// addHide stores a record whose hash is not in the digest yet.
+func (s *State) addHide(r hideRecord) uint32 {
+	ref := s.hides.add()
+	*s.hides.at(ref) = r
+	s.hideIndex.insert(s.titleHash(&s.hideIndex, r.account, r.profile, r.title), ref)
+	s.accounts.at(r.account).hides++
+	return ref
+}
+
+// account finds an account's ref, or makes the account.
+func (s *State) account(id uint64) uint32 {
+	if ref := s.findAccount(id); ref != 0 {
+		return ref
 	}
-	return known
+	ref := s.accounts.add()
+	*s.accounts.at(ref) = accountRecord{id: id}
+	s.accountIndex.insert(s.accountHash(id), ref)
+	s.digest += hashAccount(s.accounts.at(ref))
+	return ref
+}
+
+// The find methods return a ref, 0 where there is none. Any number may run at once.
+
+func (s *State) findAccount(id uint64) uint32 {
+	for p := s.accountIndex.probe(s.accountHash(id)); p.next(); {
+		if s.accounts.at(p.ref).id == id {
+			return p.ref
+		}
+	}
+	return 0
+}
+
+func (s *State) findSession(accountID uint64, id *SessionID) uint32 {
+	for p := s.sessionIndex.probe(s.sessionHash(accountID, id)); p.next(); {
+		if r := s.sessions.at(p.ref); r.id == *id && s.accounts.at(r.account).id == accountID {
+			return p.ref
+		}
+	}
+	return 0
+}
+
+func (s *State) findPosition(account uint32, profile uint8, title uint32) uint32 {
+	for p := s.positionIndex.probe(s.titleHash(&s.positionIndex, account, profile, title)); p.next(); {
+		if r := s.positions.at(p.ref); r.account == account && r.title == title && r.profile == profile {
+			return p.ref
+		}
+	}
+	return 0
+}
+
+func (s *State) findHide(account uint32, profile uint8, title uint32) uint32 {
+	for p := s.hideIndex.probe(s.titleHash(&s.hideIndex, account, profile, title)); p.next(); {
+		if r := s.hides.at(p.ref); r.account == account && r.title == title && r.profile == profile {
+			return p.ref
+		}
+	}
+	return 0
+}
+
+func (s *State) accountHash(id uint64) uint64 {
+	var key [8]byte
+	binary.LittleEndian.PutUint64(key[:], id)
+	return maphash.Bytes(s.accountIndex.seed, key[:])
+}
+
+func (s *State) sessionHash(accountID uint64, id *SessionID) uint64 {
+	var key [16 + 8]byte
+	copy(key[:], id[:])
+	binary.LittleEndian.PutUint64(key[16:], accountID)
+	return maphash.Bytes(s.sessionIndex.seed, key[:])
+}
+
+func (s *State) titleHash(x *index, account uint32, profile uint8, title uint32) uint64 {
+	var key [4 + 4 + 1]byte
+	binary.LittleEndian.PutUint32(key[0:], account)
+	binary.LittleEndian.PutUint32(key[4:], title)
+	key[8] = profile
+	return maphash.Bytes(x.seed, key[:])
+}
+
+// addSession stores a record whose hash is not in the digest yet.
+func (s *State) addSession(r sessionRecord) uint32 {
+	ref := s.sessions.add()
+	*s.sessions.at(ref) = r
+	s.sessionIndex.insert(s.sessionHash(s.accounts.at(r.account).id, &r.id), ref)
+	s.link(s.chainOf(&r), ref)
+	return ref
+}
+
+// editSession opens a session for changes; closeSession ends them.
+func (s *State) editSession(ref uint32) *sessionRecord {
+	s.sessions.preserve(ref)
+	r := s.sessions.at(ref)
+	s.digest -= s.hashSession(r)
+	return r
+}
+
+func (s *State) closeSession(r *sessionRecord) { s.digest += s.hashSession(r) }
+
+// chainOf is the head of the chain in which a session stands, by its flags.
+func (s *State) chainOf(r *sessionRecord) *uint32 {
+	if r.has(holdsStream) {
+		return &s.accounts.at(r.account).holders
+	}
+	return &s.accounts.at(r.account).others
+}
+
+func (s *State) link(head *uint32, ref uint32) {
+	r := s.sessions.at(ref)
+	r.previous, r.next = 0, *head
+	if *head != 0 {
+		s.sessions.at(*head).previous = ref
+	}
+	*head = ref
+}
+
+func (s *State) unlink(head *uint32, ref uint32) {
+	r := s.sessions.at(ref)
+	if r.previous == 0 {
+		*head = r.next
+	} else {
+		s.sessions.at(r.previous).next = r.next
+	}
+	if r.next != 0 {
+		s.sessions.at(r.next).previous = r.previous
+	}
+}
+
+// setHolds gives an open session a stream, or takes it.
+func (s *State) setHolds(ref uint32, r *sessionRecord, on bool) {
+	if r.has(holdsStream) == on {
+		return
+	}
+	s.unlink(s.chainOf(r), ref)
+	r.set(holdsStream, on)
+	s.link(s.chainOf(r), ref)
+}
+
+// setPosition stores where a profile is in a title, at ref, or anew for 0.
+func (s *State) setPosition(ref, account uint32, profile uint8, p Position) uint32 {
+	if ref == 0 {
+		ref = s.addPosition(account, profile, p)
+	} else {
+		s.positions.preserve(ref)
+		s.digest -= s.hashPosition(s.positions.at(ref))
+	}
+	r := s.positions.at(ref)
+	r.setValue(p)
+	s.digest += s.hashPosition(r)
+	return ref
+}
+
+// addPosition stores a record whose hash is not in the digest yet.
+func (s *State) addPosition(account uint32, profile uint8, p Position) uint32 {
+	ref := s.positions.add()
+	owner := s.accounts.at(account)
+	r := s.positions.at(ref)
+	*r = positionRecord{account: account, profile: profile, title: p.TitleID, next: owner.positions}
+	r.setValue(p)
+	owner.positions = ref
+	s.positionIndex.insert(s.titleHash(&s.positionIndex, account, profile, p.TitleID), ref)
+	return ref
 }

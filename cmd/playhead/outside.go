@@ -10,13 +10,13 @@ import (
 	"github.com/playhead-load/playhead/sim/driver"
 )
 
-// parseTargets checks the URLs of an outside target.
-func parseTargets(targets []string) ([]string, error) {
+// parseURLs checks the URLs that a flag names.
+func parseURLs(flag string, texts []string) ([]string, error) {
 	var urls []string
-	for _, text := range targets {
+	for _, text := range texts {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return nil, fmt.Errorf("--target: expected a URL such as http://127.0.0.1:8080, got %q", text)
+			return nil, fmt.Errorf("%s: expected a URL such as http://127.0.0.1:8080, got %q", flag, text)
 		}
 		urls = append(urls, strings.TrimRight(text, "/"))
 	}

@@ -92,11 +92,11 @@ func TestOutsideTargetOnOtherTerms(t *testing.T) {
 
 func TestTargetsAreURLs(t *testing.T) {
 	for _, bad := range []string{"localhost:8080", "", "ftp://x", "http://", "http://x?y=1", "http://x#y", "://"} {
-		if _, err := parseTargets([]string{bad}); err == nil {
+		if _, err := parseURLs("--target", []string{bad}); err == nil {
 			t.Errorf("%q was taken for a URL", bad)
 		}
 	}
-	got, err := parseTargets([]string{"http://127.0.0.1:8080/", "https://x/base"})
+	got, err := parseURLs("--target", []string{"http://127.0.0.1:8080/", "https://x/base"})
 	if err != nil || got[0] != "http://127.0.0.1:8080" || got[1] != "https://x/base" {
 		t.Errorf("got %q, %v", got, err)
 	}

@@ -73,7 +73,7 @@ them, for good. A server to try it on:
 		if len(o.targets) > 0 && len(scenario.Faults) > 0 {
 			return usageError{errors.New("the scenario's faults need processes that playhead started itself: add --no-faults, or leave --target out")}
 		}
-		if o.targets, err = parseTargets(o.targets); err != nil {
+		if o.targets, err = parseURLs("--target", o.targets); err != nil {
 			return usageError{err}
 		}
 		r := newRunner(scenario, o, c.OutOrStdout(), c.ErrOrStderr())
@@ -147,7 +147,8 @@ func (r *runner) run(ctx context.Context) (err error) {
 	})
 	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
-	trouble = errors.Join(trouble, r.audit(context.WithoutCancel(ctx), record), stop())
+	auditing := context.WithoutCancel(ctx)
+	trouble = errors.Join(trouble, r.audit(auditing, record), r.compareReplicas(auditing, record), stop())
 	r.noteCrashes(record)
 	return r.finish(record, series, trouble)
 }
@@ -351,6 +352,22 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	}
 	return nil
 }
+
+// compareReplicas compares the states of a cluster's nodes with each other.
+func (r *runner) compareReplicas(ctx context.Context, record *results.Run) error {
+	if r.cluster == nil {
+		return nil
+	}
+	differing, err := audit.Replicas(ctx, r.cluster.RunningURLs(), r.scenario.Target.DefaultStreams)
+	record.Audit.ReplicaMismatches = int64(len(differing))
+	for _, e := range differing[:min(len(differing), replicaExamples)] {
+		record.Audit.Examples = append(record.Audit.Examples, results.Example{Kind: e.Kind, Detail: e.Detail})
+	}
+	return err
+}
+
+// replicaExamples bounds what run.json shows of replicas that have come apart.
+const replicaExamples = 5
 
 // finish judges the run, tells its end, and writes its folder. A run that met
 // trouble, was broken off or measured nothing has no verdict but a violation.

@@ -96,6 +96,17 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 // Nodes are the nodes in the order of their names.
 func (c *Cluster) Nodes() []*Node { return c.nodes }
 
+// RunningURLs is where the nodes answer that run at the moment.
+func (c *Cluster) RunningURLs() []string {
+	var urls []string
+	for _, n := range c.nodes {
+		if n.Running() {
+			urls = append(urls, n.URL)
+		}
+	}
+	return urls
+}
+
 // URLs are where the nodes answer clients.
 func (c *Cluster) URLs() []string {
 	urls := make([]string, len(c.nodes))

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/playhead-load/playhead/sim/audit"
 )
 
 // writers is how many devices write at once in a crash test, each to its account.
@@ -264,6 +266,10 @@ func (s *storm) check() {
 				s.t.Errorf("session %s: %s has %+v, the quorum %+v", p.id, node.ID, own, agreed[i])
 			}
 		}
+	}
+	differing, err := audit.Replicas(s.t.Context(), s.cluster.RunningURLs(), 2)
+	if err != nil || len(differing) > 0 { // a cluster of one has nobody to differ from
+		s.t.Errorf("replicas: %v, %v", differing, err)
 	}
 	s.t.Logf("%d events of %d sessions acknowledged, at index %d", s.acked.Load(), len(s.sessions), index)
 }
