@@ -12,6 +12,9 @@ import (
 	"github.com/playhead-load/playhead/server/archive"
 )
 
+// MostNamed is how many gaps, and how many damages, a replay names; it counts all.
+const MostNamed = 1000
+
 // replayAhead is how many frames are read and decompressed ahead of applying.
 const replayAhead = 4
 
@@ -25,15 +28,17 @@ type Replay struct {
 	Last       uint64 // index up to which the archive tells of everything, or says that it is missing
 	Applied    uint64 // index up to which the state was rebuilt
 	Took       time.Duration
-	Equal      int                    // digests that were those of the state
-	EqualUpTo  uint64                 // index of the last of them
-	Differs    *DigestDiffers         // the first that was not; nil: none
-	Unknown    int                    // digests that this program computes in another way
-	Gaps       []archive.Gap          // entries that the archive does not hold
-	Damages    []archive.Damage       // what cannot be read, or is left of the last write
+	Equal      int            // digests that were those of the state
+	EqualUpTo  uint64         // index of the last of them
+	Differs    *DigestDiffers // the first that was not; nil: none
+	Unknown    int            // digests that this program computes in another way
+	Gaps       []archive.Gap  // entries that the archive does not hold, the first MostNamed
+	GapCount   int
+	Damages    []archive.Damage       // what cannot be read, or is left of the last write, the first MostNamed
+	Damaged    int                    // how many of all of them are damage
 	Sum        [archive.SumBytes]byte // digest of the rebuilt state
 	summed     bool
-	afterEqual []*archive.Damage // since the last digest that was equal
+	afterEqual int // damages since the last digest that was equal
 }
 
 // DigestDiffers is a digest that is not the state's.
@@ -59,7 +64,7 @@ func (r *Replay) Verdict() (v Verdict, why string) {
 		return Differs, fmt.Sprintf("the state rebuilt up to entry %d is not what the node had", r.Differs.Index)
 	case len(r.Gaps) > 0:
 		return Unproven, fmt.Sprintf("the archive does not hold entries %d to %d", r.Gaps[0].From, r.Gaps[0].To)
-	case len(r.afterEqual) > 0:
+	case r.afterEqual > 0:
 		return Unproven, "entries may be missing where it is damaged, and no digest follows that says otherwise"
 	case r.Equal == 0 && r.Unknown > 0:
 		return Unproven, "its digests are of another version of Playhead"
@@ -126,16 +131,14 @@ func (p *player) play(ctx context.Context, reader *archive.Reader, each func()) 
 	go func() {
 		defer close(ahead)
 		for {
-			select {
-			case rec := <-free:
-				if readErr = reader.Next(rec); readErr != nil {
-					return
-				}
-				ahead <- rec // has room for all there are
-			case <-ctx.Done():
-				readErr = ctx.Err()
+			rec := <-free // it comes back, whatever becomes of it
+			if readErr = ctx.Err(); readErr == nil {
+				readErr = reader.Next(rec)
+			}
+			if readErr != nil {
 				return
 			}
+			ahead <- rec // has room for all there are
 		}
 	}()
 	var err error
@@ -163,12 +166,17 @@ func (p *player) take(rec *archive.Record) error {
 	case archive.Entries:
 		return p.apply(rec)
 	case archive.Gaps:
-		p.Gaps = append(p.Gaps, rec.Gap)
+		p.GapCount++
+		if len(p.Gaps) < MostNamed {
+			p.Gaps = append(p.Gaps, rec.Gap)
+		}
 	case archive.Damages:
-		damage := rec.Damage
-		p.Damages = append(p.Damages, damage)
-		if !damage.Torn {
-			p.afterEqual = append(p.afterEqual, &damage)
+		if !rec.Damage.Torn {
+			p.Damaged++
+			p.afterEqual++
+		}
+		if len(p.Damages) < MostNamed {
+			p.Damages = append(p.Damages, rec.Damage)
 		}
 	case archive.Digests:
 		p.compare(&rec.Digest)
@@ -210,6 +218,6 @@ func (p *player) compare(d *archive.Digest) {
 		p.Differs = &DigestDiffers{Index: d.Index, EqualUpTo: p.EqualUpTo}
 	default:
 		p.Applied = d.Index
-		p.Equal, p.EqualUpTo, p.afterEqual = p.Equal+1, d.Index, nil
+		p.Equal, p.EqualUpTo, p.afterEqual = p.Equal+1, d.Index, 0
 	}
 }

@@ -20,9 +20,6 @@ const exitDiffers = 98
 // replayQuietFor is how long a replay takes before it shows how far it is.
 const replayQuietFor = 2 * time.Second
 
-// mostNamed bounds how many gaps and damages are named one by one.
-const mostNamed = 20
-
 func newReplay() *cobra.Command {
 	return &cobra.Command{
 		Use:   "replay ARCHIVE",
@@ -100,12 +97,8 @@ func printReplay(out io.Writer, r *server.Replay) {
 	}
 	line("digests", "%s", equal)
 	line("state", "%x after entry %s", r.Sum, grouped(r.Applied))
-	line("gaps", "%s", grouped(uint64(len(r.Gaps))))
-	for i, gap := range r.Gaps {
-		if i == mostNamed {
-			fmt.Fprintf(out, "    … and %s more\n", grouped(uint64(len(r.Gaps)-i)))
-			break
-		}
+	line("gaps", "%s", grouped(uint64(r.GapCount)))
+	for _, gap := range r.Gaps {
 		why := "lost"
 		switch {
 		case gap.Recorded:
@@ -115,7 +108,20 @@ func printReplay(out io.Writer, r *server.Replay) {
 		}
 		fmt.Fprintf(out, "    entries %s to %s: %s\n", grouped(gap.From), grouped(gap.To), why)
 	}
-	printDamages(out, line, r.Damages)
+	if more := r.GapCount - len(r.Gaps); more > 0 {
+		fmt.Fprintf(out, "    … and %s more\n", grouped(uint64(more)))
+	}
+	line("damaged", "%s", grouped(uint64(r.Damaged)))
+	for _, d := range r.Damages {
+		if d.Torn {
+			fmt.Fprintf(out, "    %v: no damage, the node had not finished it\n", &d)
+			continue
+		}
+		fmt.Fprintf(out, "    %v\n", &d)
+	}
+	if more := r.Damaged - len(r.Damages); more > 0 {
+		fmt.Fprintf(out, "    … and %s more\n", grouped(uint64(more)))
+	}
 	verdict, why := r.Verdict()
 	switch verdict {
 	case server.Proven:
@@ -127,26 +133,5 @@ func printReplay(out io.Writer, r *server.Replay) {
 		fmt.Fprintf(out, "\n  ✗ DIFFERS  %s; equal up to entry %s\n", why, grouped(r.Differs.EqualUpTo))
 	case server.Unproven:
 		fmt.Fprintf(out, "\n  ✗ NOT PROVEN  %s; equal up to entry %s\n", why, grouped(r.EqualUpTo))
-	}
-}
-
-func printDamages(out io.Writer, line func(name, format string, args ...any), damages []archive.Damage) {
-	torn := 0
-	for _, d := range damages {
-		if d.Torn {
-			torn++
-		}
-	}
-	line("damaged", "%s", grouped(uint64(len(damages)-torn)))
-	for i, d := range damages {
-		if i == mostNamed {
-			fmt.Fprintf(out, "    … and %s more\n", grouped(uint64(len(damages)-i)))
-			break
-		}
-		if d.Torn {
-			fmt.Fprintf(out, "    %v: no damage, the node had not finished it\n", &d)
-			continue
-		}
-		fmt.Fprintf(out, "    %v\n", &d)
 	}
 }
