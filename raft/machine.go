@@ -142,11 +142,12 @@ func (m *machine) wait(ctx context.Context, index uint64) error {
 
 // Snapshot implements hraft.FSM.
 func (m *machine) Snapshot() (hraft.FSMSnapshot, error) {
-	state, err := m.sm.Snapshot()
+	at := Place{Index: m.applied.Load(), Cluster: m.clusterID()}
+	state, err := m.sm.Snapshot(at)
 	if err != nil {
 		return nil, fmt.Errorf("capture the state: %w", err)
 	}
-	return &snapshot{state: state, index: m.applied.Load(), stampMS: m.stampMS.Load(), cluster: m.clusterID(), closing: m.closing}, nil
+	return &snapshot{state: state, at: at, stampMS: m.stampMS.Load(), closing: m.closing}, nil
 }
 
 // Restore implements hraft.FSM. The index is adopted only after the state was.
@@ -163,29 +164,29 @@ func (m *machine) Restore(r io.ReadCloser) error {
 	if ours := m.clusterID(); ours != (clusterID{}) && id != (clusterID{}) && id != ours {
 		return fmt.Errorf("%w: the snapshot is of %s, this node's state of %s", errOtherCluster, id, ours)
 	}
-	if err := m.sm.Restore(in); err != nil {
+	at := Place{Index: binary.BigEndian.Uint64(header[8:]), Cluster: id}
+	if err := m.sm.Restore(at, in); err != nil {
 		return fmt.Errorf("restore the state: %w", err)
 	}
 	m.stampMS.Store(int64(binary.BigEndian.Uint64(header[16:])))
 	_ = m.belongTo(id, false) // compared above
-	m.advance(binary.BigEndian.Uint64(header[8:]))
+	m.advance(at.Index)
 	return nil
 }
 
 type snapshot struct {
 	state   io.WriterTo
-	index   uint64
+	at      Place
 	stampMS int64
-	cluster clusterID
 	closing <-chan struct{}
 }
 
 // Persist implements hraft.FSMSnapshot.
 func (s *snapshot) Persist(sink hraft.SnapshotSink) error {
 	header := append(make([]byte, 0, snapshotHeaderBytes), snapshotMagic...)
-	header = binary.BigEndian.AppendUint64(header, s.index)
+	header = binary.BigEndian.AppendUint64(header, s.at.Index)
 	header = binary.BigEndian.AppendUint64(header, uint64(s.stampMS))
-	header = append(header, s.cluster[:]...)
+	header = append(header, s.at.Cluster[:]...)
 	out := &stoppableWriter{w: sink, stop: s.closing}
 	if _, err := out.Write(header); err != nil {
 		return fmt.Errorf("write the snapshot's header: %w", err)

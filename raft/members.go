@@ -63,6 +63,12 @@ func (n *Node) Status() Status {
 	}
 }
 
+// Place is how far this node's state is, and in which cluster's log. After Close
+// it is how far the state has come.
+func (n *Node) Place() Place {
+	return Place{Index: n.machine.applied.Load(), Cluster: n.machine.clusterID()}
+}
+
 // MemberCount is how many nodes the latest configuration names.
 func (n *Node) MemberCount() int { return len(n.servers()) }
 

@@ -45,14 +45,14 @@ func (l *list) Apply(index uint64, stampMS int64, command []byte) any {
 	return answer{len(l.commands), string(command)}
 }
 
-func (l *list) Snapshot() (io.WriterTo, error) {
+func (l *list) Snapshot(raft.Place) (io.WriterTo, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	body, err := json.Marshal(l.commands)
 	return bytes.NewReader(body), err
 }
 
-func (l *list) Restore(r io.Reader) error {
+func (l *list) Restore(_ raft.Place, r io.Reader) error {
 	var commands []string
 	if err := json.NewDecoder(r).Decode(&commands); err != nil {
 		return err

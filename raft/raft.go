@@ -44,15 +44,23 @@ type StateMachine interface {
 	// Apply has to be deterministic: no clock, no randomness, no map order.
 	Apply(index uint64, stampMS int64, command []byte) (answer any)
 
-	// Snapshot captures the state at this moment. The returned WriterTo is
-	// written later from another goroutine, while Apply goes on; it may be
-	// dropped without being written. If it has a method Release(), that is
-	// called once when it is no longer needed, written or not.
-	Snapshot() (io.WriterTo, error)
+	// Snapshot captures the state at this moment, which is after all entries up
+	// to at.Index. The returned WriterTo is written later from another goroutine,
+	// while Apply goes on; it may be dropped without being written. If it has a
+	// method Release(), that is called once when it is no longer needed, written
+	// or not. The log is truncated only after it was written without an error.
+	Snapshot(at Place) (io.WriterTo, error)
 
 	// Restore replaces the whole state by one that a WriterTo wrote, all or
-	// nothing: after an error the state is the one before.
-	Restore(r io.Reader) error
+	// nothing: after an error the state is the one before. The state is that
+	// after all entries up to at.Index.
+	Restore(at Place, r io.Reader) error
+}
+
+// Place is how far a state is, and in which log.
+type Place struct {
+	Index   uint64   // everything up to this entry is in the state
+	Cluster [16]byte // the cluster's id; zero: not known yet
 }
 
 // Errors that a caller tells apart with errors.Is.

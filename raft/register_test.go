@@ -33,11 +33,11 @@ func (r *register) Apply(_ uint64, _ int64, command []byte) any {
 	return nil
 }
 
-func (r *register) Snapshot() (io.WriterTo, error) {
+func (r *register) Snapshot(raft.Place) (io.WriterTo, error) {
 	return strings.NewReader(string(binary.BigEndian.AppendUint64(nil, uint64(r.value.Load())))), nil
 }
 
-func (r *register) Restore(from io.Reader) error {
+func (r *register) Restore(_ raft.Place, from io.Reader) error {
 	var b [8]byte
 	if _, err := io.ReadFull(from, b[:]); err != nil {
 		return err

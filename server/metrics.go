@@ -60,6 +60,16 @@ func newMetrics(s *Server) *metrics {
 			_, commands := s.node.BatchCounts()
 			return commands
 		}),
+		gauge("playhead_archive_index", "Index up to which the archive is on the disk.", func() float64 {
+			return float64(s.archiver.synced.Load())
+		}),
+		gauge("playhead_archive_bytes", "Size of the archive.", func() float64 { return float64(s.archiver.bytes.Load()) }),
+		gauge("playhead_archive_failed", "1 when the archive cannot be written: the node takes no snapshots until it is restarted.", func() float64 {
+			if s.archiver.failure() != nil {
+				return 1
+			}
+			return 0
+		}),
 		gauge("playhead_requests_in_flight", "Requests being answered now.", func() float64 {
 			return float64(len(s.inFlight))
 		}))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/playhead-load/playhead/raft"
+	"github.com/playhead-load/playhead/server/archive"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -33,13 +35,18 @@ const (
 	flushTimeout      = time.Second     // on closing, for the last answers to be sent
 )
 
+// ArchiveDir is the directory of a node's archive in its data directory.
+const ArchiveDir = "archive"
+
 // Config is what a node is told.
 type Config struct {
 	HTTPAddress    string // where it listens for clients, host:port; port 0 takes a free one
 	Keepalive      time.Duration
 	Lease          time.Duration
 	DefaultStreams int
-	Raft           raft.Config // HTTPAddress is filled in
+	ArchiveBytes   int64         // beyond it the oldest events are deleted from the archive; 0 keeps all
+	ArchiveFor     time.Duration // older events are deleted from the archive; 0 keeps all
+	Raft           raft.Config   // HTTPAddress is filled in
 	Logger         *slog.Logger
 }
 
@@ -50,6 +57,7 @@ type Server struct {
 	keepaliveMS int64
 	log         *slog.Logger
 	views       *views
+	archiver    *archiver
 	node        *raft.Node
 	forwarder   *forwarder
 	metrics     *metrics
@@ -83,13 +91,18 @@ func Open(cfg Config) (*Server, error) {
 		bodies:      semaphore.NewWeighted(maxBodiesBytes),
 		dialable:    !isUnspecified(cfg.HTTPAddress),
 	}
+	keep := archive.Options{KeepBytes: cfg.ArchiveBytes, KeepFor: cfg.ArchiveFor}
+	if s.archiver, err = openArchiver(filepath.Join(cfg.Raft.DataDir, ArchiveDir), keep, cfg.Logger); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	s.views.archiver = s.archiver
 	cfg.Raft.HTTPAddress = listener.Addr().String()
 	cfg.Raft.Logger = cfg.Logger
 	if s.node, err = raft.Open(cfg.Raft, s.views); err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, s.archiver.close(), listener.Close())
 	}
 	if !s.dialable && s.hasPeers() {
-		return nil, errors.Join(notDialable(cfg.HTTPAddress), s.node.Close(context.Background()), listener.Close())
+		return nil, errors.Join(notDialable(cfg.HTTPAddress), s.node.Close(context.Background()), s.archiver.close(), listener.Close())
 	}
 	s.metrics = newMetrics(s)
 	s.http = &http.Server{
@@ -111,6 +124,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("keepalive is %v: expected a millisecond or more", c.Keepalive)
 	case c.Lease <= c.Keepalive:
 		return fmt.Errorf("lease is %v: expected more than the keepalive of %v, or sessions expire between two", c.Lease, c.Keepalive)
+	case c.ArchiveBytes < 0:
+		return fmt.Errorf("archive size is %d bytes: expected 0, which keeps all, or more", c.ArchiveBytes)
+	case c.ArchiveFor < 0:
+		return fmt.Errorf("archive retention is %v: expected 0, which keeps all, or more", c.ArchiveFor)
 	case c.DefaultStreams < 1 || c.DefaultStreams > viewing.MaxStreams:
 		return fmt.Errorf("default streams is %d: expected 1 to %d", c.DefaultStreams, viewing.MaxStreams)
 	}
@@ -170,7 +187,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.forwarder.client.CloseIdleConnections()
 	// Only now, so that no write under way meets a change of leaders.
-	err = errors.Join(err, s.node.Close(ctx))
+	err = errors.Join(err, s.closeLog(ctx))
 	flush := time.AfterFunc(flushTimeout, flushed)
 	defer flush.Stop()
 	<-stopped
@@ -179,6 +196,18 @@ func (s *Server) Close(ctx context.Context) error {
 		err = errors.Join(err, closing)
 	}
 	return err
+}
+
+// closeLog closes the log, then the archive, which ends with the state's digest
+// unless ctx asks for haste.
+func (s *Server) closeLog(ctx context.Context) error {
+	err := s.node.Close(ctx)
+	if err == nil && ctx.Err() == nil {
+		s.views.read(0, func(state *viewing.State, now viewing.Millis) {
+			s.archiver.capture(s.node.Place(), now, state.Digest())
+		})
+	}
+	return errors.Join(err, s.archiver.close())
 }
 
 // awaitRequests waits until no request is under way, and lets no further one begin:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/viewing"
 	"github.com/playhead-load/playhead/viewing/wire"
 )
@@ -13,17 +14,30 @@ import (
 // views is the state machine under the log: every committed command folded into
 // one state that readers share.
 type views struct {
-	mu      sync.RWMutex
+	mu sync.RWMutex
+	fold
+	digests  digests
+	archiver *archiver // nil: nothing is archived
+}
+
+func newViews() *views { return &views{fold: newFold()} }
+
+// fold is how commands become a state. The server and a replay of its archive share
+// it, so that they cannot differ in it.
+type fold struct {
 	state   *viewing.State
 	stamp   viewing.Millis // the leader's clock in the newest command
-	digests digests
+	told    uint64         // events of all commands since it was made
 	decoder wire.Decoder
 	events  [eventsAtOnce]viewing.Event // for use by apply
 }
 
-func newViews() *views {
-	return &views{state: viewing.NewState(viewing.Rules{})}
-}
+func newFold() fold { return fold{state: viewing.NewState(viewing.Rules{})} }
+
+// digestVersion is the version of viewing.State.Digest. It changes when equal states
+// get another digest than they had, so that an archive's old digests are not held
+// against new ones.
+const digestVersion = 1
 
 // Apply runs one committed command and answers with what the handler that
 // proposed it waits for: []viewing.Outcome, viewing.Admission, or nil. A command
@@ -37,16 +51,23 @@ func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
 	if err != nil {
 		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
 	}
+	if v.archiver != nil {
+		v.archiver.record(index, stampMS, b)
+	}
 	return answer
 }
 
 func (v *views) apply(stampMS int64, b []byte) (answer any, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.fold.apply(stampMS, b)
+}
+
+func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
 	c, err := parseCommand(b)
 	if err != nil {
 		return nil, err
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.stamp = viewing.Millis(stampMS)
 	v.state.SetRules(sabotageRules(c.rules))
 	switch c.kind {
@@ -58,6 +79,7 @@ func (v *views) apply(stampMS int64, b []byte) (answer any, err error) {
 		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
+		v.told++
 		return v.state.Start(v.stamp, e), nil
 	case commandAccount:
 		var account, streams uint64
@@ -80,11 +102,12 @@ func (v *views) apply(stampMS int64, b []byte) (answer any, err error) {
 // eventsAtOnce is how many events are decoded before they are observed together.
 const eventsAtOnce = 32
 
-func (v *views) applyEvents(c *command) (any, error) {
+func (v *fold) applyEvents(c *command) (any, error) {
 	count, err := c.uint()
 	if err != nil || count > wire.MaxEvents {
 		return nil, errCommand
 	}
+	v.told += count
 	outcomes := make([]viewing.Outcome, 0, count)
 	pending := 0
 	observe := func() {
@@ -123,21 +146,38 @@ func (v *views) read(clock viewing.Millis, f func(state *viewing.State, now view
 const stampBytes = 8
 
 // Snapshot is the state as it is now. Commands and reads go on while it is written:
-// they wait for a piece of it at most.
-func (v *views) Snapshot() (io.WriterTo, error) {
+// they wait for a piece of it at most. It is written only after the archive has all
+// that is in it on the disk: then the log may be truncated.
+func (v *views) Snapshot(at raft.Place) (io.WriterTo, error) {
+	s := &viewsSnapshot{views: v, archived: func() error { return nil }}
+	if v.archiver != nil {
+		if err := v.archiver.failure(); err != nil {
+			return nil, v.archiver.refusal(err)
+		}
+		// Nothing is applied meanwhile, so that the digest is that of the snapshot.
+		v.mu.RLock()
+		sum := v.state.Digest()
+		v.mu.RUnlock()
+		s.archived = v.archiver.capture(at, v.stamp, sum)
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return &viewsSnapshot{views: v, state: v.state.Capture(), stamp: v.stamp}, nil
+	s.state, s.stamp = v.state.Capture(), v.stamp
+	return s, nil
 }
 
 type viewsSnapshot struct {
-	views *views
-	state *viewing.Snapshot
-	stamp viewing.Millis
+	views    *views
+	archived func() error // waits for the archive
+	state    *viewing.Snapshot
+	stamp    viewing.Millis
 }
 
 // WriteTo writes the snapshot, once.
 func (s *viewsSnapshot) WriteTo(w io.Writer) (written int64, err error) {
+	if err := s.archived(); err != nil {
+		return 0, err
+	}
 	piece := binary.BigEndian.AppendUint64(nil, uint64(s.stamp))
 	for more := true; more; {
 		s.views.mu.RLock()
@@ -161,7 +201,7 @@ func (s *viewsSnapshot) Release() {
 }
 
 // Restore replaces the state by a snapshot, or leaves it as it is and says why.
-func (v *views) Restore(r io.Reader) error {
+func (v *views) Restore(at raft.Place, r io.Reader) error {
 	var stamp [stampBytes]byte
 	if _, err := io.ReadFull(r, stamp[:]); err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
@@ -171,8 +211,11 @@ func (v *views) Restore(r io.Reader) error {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.digests = digests{}
 	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(stamp[:]))
+	v.mu.Unlock()
+	if v.archiver != nil {
+		v.archiver.restored(at)
+	}
 	return nil
 }

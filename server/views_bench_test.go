@@ -10,6 +10,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/viewing"
 	"github.com/playhead-load/playhead/viewing/wire"
 )
@@ -75,7 +76,7 @@ func BenchmarkApply(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer func() { _ = file.Close() }()
-		snapshot, err := v.Snapshot()
+		snapshot, err := v.Snapshot(raft.Place{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,14 +26,19 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	archive, err := filepath.Abs("../../server/testdata/archive.v1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("SCENARIOS", scenarios)
+			env.Setenv("ARCHIVE", archive)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip},
 	})
 }
 
@@ -67,6 +73,19 @@ func exits(ts *testscript.TestScript, negated bool, args []string) {
 	if !slices.Contains(strings.Split(args[0], "|"), fmt.Sprint(got)) {
 		ts.Fatalf("exit code %d, want %s (%v)\nstdout:\n%s\nstderr:\n%s", got, args[0], err, ts.ReadFile("stdout.txt"), ts.ReadFile("stderr.txt"))
 	}
+}
+
+// flip FILE BYTE flips a bit of the byte.
+func flip(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE BYTE")
+	}
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b[at] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
 func lookPath(ts *testscript.TestScript, name string) string {

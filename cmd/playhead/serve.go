@@ -20,6 +20,9 @@ import (
 // closeTimeout bounds what a node does between SIGTERM and its end.
 const closeTimeout = 10 * time.Second
 
+// defaultArchiveSize is the default of --archive-size: about 800 million events.
+const defaultArchiveSize = "16GiB"
+
 func newServe() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
@@ -31,6 +34,10 @@ A cluster takes the same flags on each node but for its own name and addresses:
 
   playhead serve --node-id n1 --http 127.0.0.1:8081 --raft 127.0.0.1:9081 --data d1 \
     --bootstrap-expect 3 --join 127.0.0.1:9081,127.0.0.1:9082,127.0.0.1:9083
+
+Raw events are archived in the data directory: playhead replay rebuilds the views
+from them. What is older than --archive-retention, or beyond --archive-size, is
+deleted, and then a replay can no longer prove anything.
 
 Every flag can stand in a file (--config FILE.yaml) or in the environment
 (PLAYHEAD_HTTP=…). A flag wins over the environment, which wins over the file.`,
@@ -46,13 +53,15 @@ Every flag can stand in a file (--config FILE.yaml) or in the environment
 	flags.String("node-id", "n1", "name of this node, different on each")
 	flags.String("http", "127.0.0.1:8080", "address for clients")
 	flags.String("raft", "127.0.0.1:9080", "address for the other nodes")
-	flags.String("data", "data", "directory of the log and the snapshots")
+	flags.String("data", "data", "directory of the log, the snapshots and the archive")
 	flags.String("log-store", raft.LogStoreBoltDB, "how the log is kept: boltdb, or wal, which writes less; the same for the life of the data directory")
 	flags.Int("bootstrap-expect", 1, "how many nodes form the cluster when none exists yet; 0 waits to be added to one")
 	flags.StringSlice("join", nil, "raft addresses of all nodes that form the cluster, this one among them")
 	flags.Duration("keepalive", time.Minute, "how often devices are asked to say that they play")
 	flags.Duration("lease", 150*time.Second, "how long a session stays active after it was last heard from")
 	flags.Int("default-streams", 2, "stream limit of an account whose plan is not known")
+	flags.Duration("archive-retention", 0, "how long raw events are archived; 0 for ever")
+	flags.String("archive-size", defaultArchiveSize, "how large the archive of raw events may become before the oldest go; 0 without limit")
 	flags.String("config", "", "file with the same settings in YAML, named as the flags")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		settings, err := readSettings(c.Flags())
@@ -101,7 +110,7 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 	cfg.Raft.DataDir = v.GetString("data")
 	cfg.Raft.LogStore = v.GetString("log-store")
 	cfg.Raft.Join = splitList(v.GetStringSlice("join"))
-	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease} {
+	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease, "archive-retention": &cfg.ArchiveFor} {
 		d, err := time.ParseDuration(v.GetString(name))
 		if err != nil {
 			return cfg, fmt.Errorf("%s: expected a duration such as 60s, got %q", name, v.GetString(name))
@@ -114,6 +123,10 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 			return cfg, fmt.Errorf("%s: expected an integer, got %q", name, v.GetString(name))
 		}
 		*to = n
+	}
+	var err error
+	if cfg.ArchiveBytes, err = parseSize(v.GetString("archive-size")); err != nil {
+		return cfg, fmt.Errorf("archive-size: %w", err)
 	}
 	return cfg, nil
 }

@@ -30,6 +30,11 @@ func boot(t *testing.T, nodes int, env ...string) *Cluster {
 	t.Helper()
 	opts := options(t, nodes)
 	opts.Env = env
+	return bootWith(t, opts)
+}
+
+func bootWith(t *testing.T, opts Options) *Cluster {
+	t.Helper()
 	cluster, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
