@@ -80,7 +80,7 @@ func Open(cfg Config) (*Server, error) {
 		log:         cfg.Logger,
 		views:       newViews(),
 		forwarder:   newForwarder(),
-		patience:    newPatience(requestTimeout),
+		patience:    newPatience(requestTimeout - patienceStep),
 		elections:   newPatience(leaderWait),
 		listener:    listener,
 		inFlight:    make(chan struct{}, maxInFlight),
