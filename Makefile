@@ -18,16 +18,20 @@ build: ## build bin/playhead
 .PHONY: test
 test: ## every test, with the race detector
 	$(GO) test -race $$($(GO) list ./... | grep -v /cmd/playhead$$)
+	cd cmd/bench && $(GO) test -race ./...
 	$(GO) test -race -parallel 1 ./cmd/playhead # its runs measure: they get the machine to themselves
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## formatting, vet, the arrows between packages, a tidy go.mod
 	$(GOLANGCI_LINT) run ./...
 	$(GO) mod tidy -diff
+	cd cmd/bench && ../../$(GOLANGCI_LINT) run ./...
+	cd cmd/bench && $(GO) mod tidy -diff
 
 .PHONY: bench
-bench: build ## what a three-process cluster on this machine takes, and what it costs
-	$(GO) run ./cmd/bench
+bench: build ## what three processes on this machine take, beside etcd and NATS JetStream; FLAGS=-help lists its flags
+	cd cmd/bench && $(GO) build -o ../../bin/bench . # a module of its own: the peers are not Playhead's to require
+	bin/bench $(FLAGS)
 
 .PHONY: vuln
 vuln: ## known vulnerabilities; needs the network beyond the module proxy

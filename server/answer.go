@@ -151,6 +151,26 @@ func appendOutcomes(dst []byte, outcomes []viewing.Outcome) []byte {
 	return append(dst, `]}`...)
 }
 
+// appendPosition writes a position, as positionDTO is written, by hand: it is the
+// question that devices ask most.
+func appendPosition(dst []byte, p viewing.Position) []byte {
+	dst = append(dst, `{"title_id":`...)
+	dst = strconv.AppendUint(dst, uint64(p.TitleID), 10)
+	dst = append(dst, `,"position_ms":`...)
+	dst = strconv.AppendInt(dst, p.PositionMS, 10)
+	dst = append(dst, `,"runtime_ms":`...)
+	dst = strconv.AppendInt(dst, p.RuntimeMS, 10)
+	dst = append(dst, `,"updated_at":`...)
+	if p.At == 0 {
+		dst = append(dst, `null`...)
+	} else {
+		dst = append(wire.AppendTime(append(dst, '"'), p.At), '"')
+	}
+	dst = append(dst, `,"session_id":"`...)
+	dst, _ = p.SessionID.AppendText(dst)
+	return append(dst, `"}`...)
+}
+
 func appendAdmission(dst []byte, id viewing.SessionID, a viewing.Admission, keepaliveMS int64) []byte {
 	dst = append(dst, `{"session_id":"`...)
 	dst, _ = id.AppendText(dst)
@@ -163,9 +183,26 @@ func appendAdmission(dst []byte, id viewing.SessionID, a viewing.Admission, keep
 	return append(dst, `"}`...)
 }
 
-// writeJSON sends an answer whole: with its length known, net/http need not cut it
-// into chunks.
+// Values of headers, made once: net/http copies them before it sends them.
+var contentTypeJSON = []string{echo.MIMEApplicationJSON}
+
+// wholeBytes is what net/http holds back of an answer until the handler ends; of a
+// longer one it has to be told the length, or it would cut it into chunks.
+const wholeBytes = 2 << 10
+
+// writeJSON sends an answer whole. The names of headers are written as net/http
+// would write them, and set as they are.
 func writeJSON(c echo.Context, status int, body []byte) error {
-	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
-	return c.JSONBlob(status, body)
+	c.Response().Header()[echo.HeaderContentType] = contentTypeJSON
+	return writeWhole(c, status, body)
+}
+
+// writeWhole sends an answer with its length, not in chunks.
+func writeWhole(c echo.Context, status int, body []byte) error {
+	if len(body) >= wholeBytes {
+		c.Response().Header()[echo.HeaderContentLength] = []string{strconv.Itoa(len(body))}
+	}
+	c.Response().WriteHeader(status)
+	_, err := c.Response().Write(body)
+	return err
 }

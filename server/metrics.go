@@ -1,8 +1,11 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -18,6 +21,36 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	refused  prometheus.Counter
+
+	mu    sync.Mutex
+	known atomic.Pointer[map[series]measured] // replaced, never changed: to look them up by their labels costs more
+}
+
+// series is what a request is measured as.
+type series struct {
+	method, route string
+	status        int
+}
+
+type measured struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
+}
+
+func (m *metrics) of(s series) measured {
+	if found, ok := (*m.known.Load())[s]; ok {
+		return found
+	}
+	found := measured{
+		requests: m.requests.WithLabelValues(s.method, s.route, strconv.Itoa(s.status)),
+		duration: m.duration.WithLabelValues(s.method, s.route),
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := maps.Clone(*m.known.Load())
+	known[s] = found
+	m.known.Store(&known)
+	return found
 }
 
 func newMetrics(s *Server) *metrics {
@@ -34,6 +67,7 @@ func newMetrics(s *Server) *metrics {
 			Name: "playhead_http_refused_total", Help: "Requests refused because the node was at its capacity.",
 		}),
 	}
+	m.known.Store(&map[series]measured{})
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
@@ -92,9 +126,9 @@ func (m *metrics) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if route == "" {
 			route = "none"
 		}
-		method := knownMethod(c.Request().Method)
-		m.requests.WithLabelValues(method, route, strconv.Itoa(c.Response().Status)).Inc()
-		m.duration.WithLabelValues(method, route).Observe(time.Since(begun).Seconds())
+		measured := m.of(series{knownMethod(c.Request().Method), route, c.Response().Status})
+		measured.requests.Inc()
+		measured.duration.Observe(time.Since(begun).Seconds())
 		return nil
 	}
 }

@@ -1,20 +1,14 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
-
-	"github.com/labstack/echo/v4"
 
 	"github.com/playhead-load/playhead/raft"
 )
@@ -193,19 +187,5 @@ func TestProblemOfLog(t *testing.T) {
 		if (p.retryAfterS > 0) != again {
 			t.Errorf("%v: retry after %d s", c.err, p.retryAfterS)
 		}
-	}
-}
-
-// TestLeaderFallsSilentInItsAnswer: half an answer of the leader is no answer.
-func TestLeaderFallsSilentInItsAnswer(t *testing.T) {
-	recorder := httptest.NewRecorder()
-	c := echo.New().NewContext(httptest.NewRequest(http.MethodPost, "/v1/events", nil), recorder)
-	cut := io.MultiReader(bytes.NewReader([]byte(`{"outcomes":[`)), iotest.ErrReader(io.ErrUnexpectedEOF))
-	err := passBack(c, &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(cut)})
-	if err == nil || c.Response().Committed {
-		t.Fatalf("error %v, and %q was sent", err, recorder.Body)
-	}
-	if p := problemOf(err); p.Status != http.StatusServiceUnavailable || p.retryAfterS == 0 {
-		t.Errorf("told as %+v", p)
 	}
 }

@@ -20,7 +20,7 @@ const (
 )
 
 func setIndex(c echo.Context, index uint64) {
-	c.Response().Header().Set(headerIndex, strconv.FormatUint(index, 10))
+	c.Response().Header()[headerIndex] = []string{strconv.FormatUint(index, 10)}
 }
 
 // read answers a read at the level that the request asks for: f looks at the
@@ -31,33 +31,10 @@ func setIndex(c echo.Context, index uint64) {
 //     leader takes to notice, which is the leader's lease.
 //   - linearizable: what a quorum agreed was committed after the request came.
 func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.Millis) (any, error)) error {
-	level := c.QueryParam("consistency")
-	if level != "" && level != "stale" && level != "leader" && level != "linearizable" {
-		return badField("consistency", "stale, leader or linearizable")
-	}
-	minIndex, err := minIndexHeader(c)
-	if err != nil {
+	forwarded, err := s.awaitLevel(c)
+	if forwarded || err != nil {
 		return err
 	}
-	if level != "stale" && !s.node.IsLeader() {
-		return s.forward(c, nil) // the leader waits for the index
-	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
-	defer cancel()
-	if err := s.waitMinIndex(ctx, minIndex); err != nil {
-		return err
-	}
-	if level != "stale" {
-		wait := s.node.LeaderReadIndex
-		if level == "linearizable" {
-			wait = s.node.LinearizableReadIndex
-		}
-		if _, err := wait(ctx); err != nil {
-			return err
-		}
-	}
-	// Taken before the read, so that all of the entry it names is in the answer.
-	setIndex(c, s.node.AppliedIndex())
 	var answer any
 	s.views.read(s.clock(), func(state *viewing.State, now viewing.Millis) {
 		answer, err = f(state, now)
@@ -66,6 +43,40 @@ func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.M
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// awaitLevel waits until this node may answer a read at the level that the request
+// asks for, or lets the leader answer it.
+func (s *Server) awaitLevel(c echo.Context) (forwarded bool, err error) {
+	level := queryParam(c, "consistency")
+	if level != "" && level != "stale" && level != "leader" && level != "linearizable" {
+		return false, badField("consistency", "stale, leader or linearizable")
+	}
+	minIndex, err := minIndexHeader(c)
+	if err != nil {
+		return false, err
+	}
+	if level != "stale" && !s.node.IsLeader() {
+		return true, s.forward(c, nil) // the leader waits for the index
+	}
+	if minIndex > s.node.AppliedIndex() {
+		if err := s.waitMinIndex(c.Request().Context(), minIndex); err != nil {
+			return false, err
+		}
+	}
+	switch level {
+	case "stale":
+	case "linearizable":
+		_, err = s.node.LinearizableReadIndex(s.patience.context())
+	default:
+		_, err = s.node.LeaderReadIndex(s.patience.context())
+	}
+	if err != nil {
+		return false, err
+	}
+	// Taken before the read, so that all of the entry it names is in the answer.
+	setIndex(c, s.node.AppliedIndex())
+	return false, nil
 }
 
 // minIndexHeader reads the index that the reader has seen, 0 where it does not say.
@@ -128,13 +139,17 @@ func (s *Server) getPosition(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.read(c, func(state *viewing.State, _ viewing.Millis) (any, error) {
-		position, ok := state.Position(accountID, profileID, titleID)
-		if !ok {
-			return nil, newProblem(http.StatusNotFound, "this profile has not watched this title")
-		}
-		return positionOf(position), nil
-	})
+	if forwarded, err := s.awaitLevel(c); forwarded || err != nil {
+		return err
+	}
+	position, ok := s.views.position(accountID, profileID, titleID)
+	if !ok {
+		return newProblem(http.StatusNotFound, "this profile has not watched this title")
+	}
+	scratch := scratches.Get().(*scratch)
+	defer scratch.free()
+	scratch.answer = appendPosition(scratch.answer[:0], position)
+	return writeJSON(c, http.StatusOK, scratch.answer)
 }
 
 // maxTitlesAsked bounds ?title_id=1,2,3.
@@ -146,7 +161,7 @@ func (s *Server) getPositions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	texts := strings.Split(c.QueryParam("title_id"), ",")
+	texts := strings.Split(queryParam(c, "title_id"), ",")
 	if len(texts) > maxTitlesAsked {
 		return badField("title_id", "at most 100 titles")
 	}
@@ -186,7 +201,7 @@ func (s *Server) getHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := parseCursor(c.QueryParam("cursor"))
+	after, err := parseCursor(queryParam(c, "cursor"))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/labstack/echo/v4"
@@ -25,9 +26,7 @@ const keptBytes = 1 << 20
 // the rest it gets as its body comes.
 const trustedBytes = 64 << 10
 
-// scratch is what a write needs from request to answer. It goes back to the pool
-// when the request is answered, unless its body was passed on to the leader: the
-// transport may read that for longer than the handler runs.
+// scratch is what a request needs until it is answered. It goes back to the pool then.
 type scratch struct {
 	body     []byte
 	command  []byte
@@ -74,11 +73,35 @@ func (s *scratch) readBody(r *http.Request) error {
 // the one that asks for consistency.
 func wholeQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil {
+		query := c.Request().URL.RawQuery
+		if isPlainQuery(query) {
+			return next(c)
+		}
+		if _, err := url.ParseQuery(query); err != nil {
 			return newProblem(http.StatusBadRequest, "query: "+err.Error())
 		}
 		return next(c)
 	}
+}
+
+// isPlainQuery says whether nothing in a query is escaped or could be passed over.
+func isPlainQuery(query string) bool { return !strings.ContainsAny(query, "%;+") }
+
+// queryParam is c.QueryParam, which makes a map of the query, without the map where
+// the query is plain.
+func queryParam(c echo.Context, name string) string {
+	query := c.Request().URL.RawQuery
+	if !isPlainQuery(query) {
+		return c.QueryParam(name)
+	}
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		if key, value, _ := strings.Cut(pair, "="); key == name && pair != "" {
+			return value
+		}
+	}
+	return ""
 }
 
 // param reads an integer from the path, 1 … highest.
@@ -142,7 +165,7 @@ const (
 
 // limitParam reads ?limit=, how many views a page holds.
 func limitParam(c echo.Context) (int, error) {
-	text := c.QueryParam("limit")
+	text := queryParam(c, "limit")
 	if text == "" {
 		return defaultLimit, nil
 	}

@@ -60,6 +60,8 @@ type Server struct {
 	archiver    *archiver
 	node        *raft.Node
 	forwarder   *forwarder
+	patience    *patience // of requests with the log
+	elections   *patience // of requests that are to be passed on, with there being no leader
 	metrics     *metrics
 	listener    net.Listener
 	http        *http.Server
@@ -86,6 +88,8 @@ func Open(cfg Config) (*Server, error) {
 		log:         cfg.Logger,
 		views:       newViews(),
 		forwarder:   newForwarder(),
+		patience:    newPatience(requestTimeout - patienceStep),
+		elections:   newPatience(leaderWait),
 		listener:    listener,
 		inFlight:    make(chan struct{}, maxInFlight),
 		bodies:      semaphore.NewWeighted(maxBodiesBytes),
@@ -185,7 +189,9 @@ func (s *Server) Close(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, s.http.Close()) // no handler is to run on over a closed node
 	}
-	s.forwarder.client.CloseIdleConnections()
+	s.patience.cut()
+	s.elections.cut()
+	s.forwarder.close()
 	// Only now, so that no write under way meets a change of leaders.
 	err = errors.Join(err, s.closeLog(ctx))
 	flush := time.AfterFunc(flushTimeout, flushed)

@@ -141,6 +141,13 @@ func (v *views) read(clock viewing.Millis, f func(state *viewing.State, now view
 	f(v.state, max(clock, v.stamp))
 }
 
+// position looks up one position.
+func (v *views) position(accountID uint64, profileID uint8, titleID uint32) (viewing.Position, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.Position(accountID, profileID, titleID)
+}
+
 // A snapshot is the stamp of the newest command, 8 bytes big-endian, and the
 // encoded state.
 const stampBytes = 8

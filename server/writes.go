@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -19,14 +18,13 @@ import (
 // postEvents takes a batch of events: the collector.
 func (s *Server) postEvents(c echo.Context) error {
 	scratch := scratches.Get().(*scratch)
+	defer scratch.free()
 	if err := scratch.readBody(c.Request()); err != nil {
-		scratch.free()
 		return err
 	}
 	if !s.node.IsLeader() {
 		return s.forward(c, scratch.body)
 	}
-	defer scratch.free()
 	valid, err := s.collect(scratch, c.Request().Header.Get(echo.HeaderContentType))
 	if err != nil {
 		return err
@@ -89,14 +87,13 @@ func (s *Server) postSession(c echo.Context) error {
 		return err
 	}
 	scratch := scratches.Get().(*scratch)
+	defer scratch.free()
 	if err := scratch.readBody(c.Request()); err != nil {
-		scratch.free()
 		return err
 	}
 	if !s.node.IsLeader() {
 		return s.forward(c, scratch.body)
 	}
-	defer scratch.free()
 	e := &scratch.event
 	e.Reset()
 	if err := scratch.decoder.DecodeStart(scratch.body, e); err != nil {
@@ -187,9 +184,7 @@ func (s *Server) deleteFromHistory(c echo.Context) error {
 // propose puts a command into the log and returns what applying it answered. The
 // command's bytes are the caller's again when it returns.
 func (s *Server) propose(c echo.Context, command []byte) (any, error) {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
-	defer cancel()
-	answer, index, err := s.node.Propose(ctx, command)
+	answer, index, err := s.node.Propose(s.patience.context(), command)
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,10 @@
-// Command bench measures what a three-process cluster on this machine takes:
-// events a second, and the processor time that they cost. Run it with make bench.
+// Command bench measures what three server processes on this machine take: Playhead,
+// and beside it in the same run the same load on etcd and on NATS JetStream. Run it
+// with make bench.
+//
+// It is a module of its own, so that Playhead's does not require what is only
+// measured against. The peers' servers are this program once more, started with a
+// hidden first argument: real processes, real sockets, real disks.
 package main
 
 import (
@@ -7,117 +12,146 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"syscall"
 	"time"
-
-	"github.com/playhead-load/playhead/sim/driver"
-	"github.com/playhead-load/playhead/sim/target"
 )
 
-// row is one load to measure.
-type row struct {
-	batch       int  // events a POST
-	connections int  // each with one request under way
-	anyNode     bool // spread over all nodes, so that followers pass two thirds on; else the leader alone
-}
+const help = `Usage: bench [flags]
 
-var rows = []row{
-	{batch: 100, connections: 64},
-	{batch: 100, connections: 64, anyNode: true},
-	{batch: 1, connections: 256},
-	{batch: 1, connections: 256, anyNode: true},
+Boots clusters of three processes on loopback, each with its own data directory and
+fsync on, plays one load after another against them, and prints what they took and
+what it cost. A load is a closed loop: each connection sends its next request when the
+last one was answered. It shows the most that a cluster takes, not how it answers at
+a rate.
+
+Figures of different runs do not compare where others use the machine too: compare
+rows of one run.
+
+  make bench                          everything, about five minutes
+  bin/bench -peers=false              Playhead alone
+  bin/bench -rows '1-*' -duration 30s one event a POST, for longer
+  bin/bench -rows read-stale,100-any
+
+Flags:
+`
+
+// config is what the flags say.
+type config struct {
+	binary      string
+	dir         string
+	rows        []row
+	duration    time.Duration
+	connections int
+	peers       bool
 }
 
 func main() {
-	binary := flag.String("binary", "bin/playhead", "the playhead binary whose `serve` is measured")
-	duration := flag.Duration("duration", 10*time.Second, "how long each row is measured, after a warm-up of a fifth of it")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *binary, *duration)
+	if len(os.Args) > 1 {
+		if serve, ok := servers[os.Args[1]]; ok {
+			end(serve(os.Args[2:]))
+		}
+	}
+	cfg, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(0)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err = run(ctx, cfg, os.Stdout)
 	stop()
+	end(err)
+}
+
+func end(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
-func run(ctx context.Context, binary string, duration time.Duration) error {
-	fmt.Printf("three server processes and the client on %d processors; acknowledged after fsync on a quorum; %v a row\n\n", runtime.NumCPU(), duration)
-	fmt.Printf("  %-28s %12s %10s %10s %22s %22s\n", "load", "events/s", "p50 ms", "p99 ms", "CPU-s per 100k events", "of it in the servers")
-	for _, r := range rows {
-		measured, err := measure(ctx, binary, r, duration)
-		if err != nil {
-			return fmt.Errorf("%v: %w", r, err)
+func parse(args []string, to io.Writer) (cfg config, err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // errors are told by main
+	flags.StringVar(&cfg.binary, "binary", "bin/playhead", "the playhead `program` whose serve is measured; make build builds it")
+	flags.StringVar(&cfg.dir, "dir", os.TempDir(), "`directory` on the disk to measure; what is written there is removed afterwards")
+	patterns := flags.String("rows", "*", "the `loads` to measure, names or patterns separated by commas:\n"+strings.Join(rowNames(), " "))
+	flags.DurationVar(&cfg.duration, "duration", 10*time.Second, "how long each row is measured, after a warm-up of a fifth of it")
+	flags.IntVar(&cfg.connections, "connections", 0, "connections of every row; 0 is each row's own number")
+	flags.BoolVar(&cfg.peers, "peers", true, "measure etcd and NATS JetStream beside Playhead")
+	err = flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(to, help)
+		flags.SetOutput(to)
+		flags.PrintDefaults()
+		return cfg, err
+	}
+	if err != nil {
+		return cfg, fmt.Errorf("%w; bench -help lists the flags", err)
+	}
+	switch {
+	case flags.NArg() > 0:
+		return cfg, fmt.Errorf("arguments: expected flags alone, got %q", flags.Args())
+	case cfg.duration < minDuration:
+		return cfg, fmt.Errorf("-duration is %v: expected %v or more", cfg.duration, minDuration)
+	case cfg.connections < 0 || cfg.connections > maxConnections:
+		return cfg, fmt.Errorf("-connections is %d: expected 1 to %d, or 0 for each row's own", cfg.connections, maxConnections)
+	}
+	if cfg.rows, err = chooseRows(*patterns); err != nil {
+		return cfg, err
+	}
+	for i := range cfg.rows {
+		if cfg.connections > 0 {
+			cfg.rows[i].connections = cfg.connections
 		}
-		fmt.Printf("  %-28s %12.0f %10.1f %10.1f %22.2f %22.2f\n", r, measured.perS, measured.p50MS, measured.p99MS, measured.cpuS, measured.serversCPUS)
+	}
+	if cfg.binary, err = filepath.Abs(cfg.binary); err != nil {
+		return cfg, err
+	}
+	if _, err := os.Stat(cfg.binary); err != nil {
+		return cfg, fmt.Errorf("-binary: %w; make build builds it", err)
+	}
+	return cfg, nil
+}
+
+func run(ctx context.Context, cfg config, out io.Writer) error {
+	systems := []system{playhead{binary: cfg.binary}}
+	if cfg.peers {
+		systems = append(systems, etcd{}, nats{})
+	}
+	fmt.Fprintf(out, "three server processes and the client on %d processors; acknowledged after fsync on a quorum; %v a row; closed loop\n", runtime.NumCPU(), cfg.duration)
+	writes, reads := newTable(writeColumns), newTable(readColumns)
+	for _, r := range cfg.rows {
+		table := writes
+		if r.level != "" {
+			table = reads
+		}
+		var ours figures
+		for i, s := range systems {
+			if i > 0 && !r.peers {
+				continue
+			}
+			f, err := measure(ctx, s, r, cfg)
+			if ctx.Err() != nil {
+				return errors.New("interrupted: every process that it had started is ended")
+			}
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", r, s.name(), err)
+			}
+			if i == 0 {
+				ours = f
+			}
+			table.add(out, r, s, f, ours, i > 0)
+		}
 	}
 	return nil
-}
-
-func (r row) String() string {
-	to := "to the leader"
-	if r.anyNode {
-		to = "to any node"
-	}
-	return fmt.Sprintf("%d a POST, %s", r.batch, to)
-}
-
-// figures are what one row measured; processor times are seconds per 100,000
-// events.
-type figures struct{ perS, p50MS, p99MS, cpuS, serversCPUS float64 }
-
-func measure(ctx context.Context, binary string, r row, duration time.Duration) (f figures, err error) {
-	dir, err := os.MkdirTemp("", "playhead-bench-")
-	if err != nil {
-		return f, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary, err = filepath.Abs(binary)
-	if err != nil {
-		return f, err
-	}
-	cluster, err := target.Start(ctx, target.Options{
-		Binary: binary, DataDir: dir, LogDir: dir, Nodes: 3,
-		Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2,
-	})
-	if err != nil {
-		return f, err
-	}
-	defer func() { err = errors.Join(err, cluster.Stop()) }()
-	urls := cluster.URLs()
-	if !r.anyNode {
-		leader, err := cluster.Leader(ctx)
-		if err != nil {
-			return f, err
-		}
-		urls = []string{leader.URL}
-	}
-	load := newLoad(urls, r)
-	defer func() { err = errors.Join(err, load.close()) }()
-	if _, err := load.run(ctx, duration/5); err != nil {
-		return f, err
-	}
-	serversBefore, err := cluster.CPUTime()
-	if err != nil {
-		return f, err
-	}
-	clientBefore := driver.CPUTime()
-	result, err := load.run(ctx, duration)
-	if err != nil {
-		return f, err
-	}
-	serversAfter, err := cluster.CPUTime()
-	if err != nil {
-		return f, err
-	}
-	per100k := 100_000 / float64(result.events)
-	f.perS = float64(result.events) / result.took.Seconds()
-	f.p50MS = float64(result.latencyUS.ValueAtPercentile(50)) / 1000
-	f.p99MS = float64(result.latencyUS.ValueAtPercentile(99)) / 1000
-	f.serversCPUS = (serversAfter - serversBefore).Seconds() * per100k
-	f.cpuS = f.serversCPUS + (driver.CPUTime()-clientBefore).Seconds()*per100k
-	return f, nil
 }

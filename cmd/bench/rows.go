@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+)
+
+// Limits of what may be asked for.
+const (
+	minDuration    = 100 * time.Millisecond
+	maxConnections = 10_000
+)
+
+// row is one load to measure.
+type row struct {
+	name        string
+	batch       int    // events a request; 0: it reads
+	level       string // of a read
+	connections int    // each with one request under way
+	anyNode     bool   // spread over all nodes, so that followers pass two thirds on; else the leader alone
+	peers       bool   // measured on the other systems too
+}
+
+var rows = []row{
+	{name: "100-leader", batch: 100, connections: 64, peers: true},
+	{name: "100-any", batch: 100, connections: 64, anyNode: true},
+	{name: "1000-leader", batch: 1000, connections: 16, peers: true},
+	{name: "1-leader", batch: 1, connections: 512, peers: true},
+	{name: "1-any", batch: 1, connections: 512, anyNode: true},
+	{name: "read-leader", level: "leader", connections: 64},
+	{name: "read-linearizable", level: "linearizable", connections: 256},
+	{name: "read-stale", level: "stale", connections: 64, anyNode: true},
+}
+
+func (r row) String() string {
+	to := "to the leader"
+	if r.anyNode {
+		to = "to any node"
+	}
+	if r.level != "" {
+		return fmt.Sprintf("GET position, %s, %s", r.level, to)
+	}
+	return fmt.Sprintf("%d a POST, %s", r.batch, to)
+}
+
+func rowNames() []string {
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.name
+	}
+	return names
+}
+
+// chooseRows returns the rows whose names match, in their own order.
+func chooseRows(patterns string) ([]row, error) {
+	wanted := map[string]bool{}
+	for pattern := range strings.SplitSeq(patterns, ",") {
+		pattern = strings.TrimSpace(pattern)
+		found := false
+		for _, name := range rowNames() {
+			matches, err := path.Match(pattern, name)
+			if err != nil {
+				return nil, fmt.Errorf("-rows: %q: %w", pattern, err)
+			}
+			if matches {
+				wanted[name], found = true, true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("-rows: no row is named %q: expected some of %s, or a pattern such as '1-*'", pattern, strings.Join(rowNames(), " "))
+		}
+	}
+	var chosen []row
+	for _, r := range rows {
+		if wanted[r.name] {
+			chosen = append(chosen, r)
+		}
+	}
+	return chosen, nil
+}
