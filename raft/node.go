@@ -40,6 +40,8 @@ type Node struct {
 	verify  verifier
 	peers   peerBook
 
+	snapshots *snapshotStore
+
 	changed       signal // role, leader or own term's first applied entry
 	observed      chan hraft.Observation
 	observer      *hraft.Observer
@@ -80,6 +82,7 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		closed:   make(chan struct{}),
 	}
 	n.batcher = newBatcher(cfg.Batch, n.submit, n.stamp, n.fate)
+	n.batcher.decided = cfg.OnEntry
 	n.machine = &machine{sm: sm, wantsAnswers: n.batcher.wantsAnswers, newTerm: &n.changed, closing: n.closing}
 	if err := n.startRaft(); err != nil {
 		close(n.closing)
@@ -117,6 +120,9 @@ func (n *Node) startRaft() (err error) {
 	if err != nil {
 		return fmt.Errorf("open the snapshots: %w", err)
 	}
+	if n.snapshots, err = newSnapshotStore(snapshots); err != nil {
+		return err
+	}
 	hasState, err := hraft.HasExistingState(n.store, n.store, snapshots)
 	if err != nil {
 		return fmt.Errorf("look for existing state: %w", err)
@@ -144,7 +150,7 @@ func (n *Node) startRaft() (err error) {
 		members: func() []hraft.Server { <-ready; return n.raft.GetConfiguration().Configuration().Servers },
 	}
 	n.trans = newTransport(network, n.guard, founder, n.closing)
-	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, cache, n.store, snapshots, n.trans)
+	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, cache, n.store, n.snapshots, n.trans)
 	if err != nil {
 		return fmt.Errorf("start from %s: %w", n.cfg.DataDir, err)
 	}
