@@ -72,6 +72,7 @@ func (s *Server) forward(c echo.Context, body []byte) error {
 		}
 	}
 	request.Header.Set(headerForwarded, s.nodeID)
+	s.metrics.forwarded.Inc()
 	answer, err := s.forwarder.client.Do(request)
 	if err != nil {
 		// Whether the leader took the request before it fell silent cannot be
