@@ -124,7 +124,7 @@ func TestDashboardNamesMetrics(t *testing.T) {
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
 			for _, what := range unknown(target.Expr, names) {
-				t.Errorf("%s: there is no %s", p.Title, what)
+				t.Errorf("%s: nobody tells %s", p.Title, what)
 			}
 			for _, name := range metricName.FindAllString(target.Expr, -1) {
 				shown[name] = true

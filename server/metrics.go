@@ -110,12 +110,15 @@ func (m *metrics) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if route == "" {
 			route = "none"
 		}
-		method, code := knownMethod(c.Request().Method), strconv.Itoa(c.Response().Status)
-		m.requests.WithLabelValues(method, route, code).Inc()
-		m.duration.WithLabelValues(method, route, code[:1]+"xx").Observe(time.Since(begun).Seconds())
+		method, status := knownMethod(c.Request().Method), c.Response().Status
+		m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
+		m.duration.WithLabelValues(method, route, statusClasses[status/100]).Observe(time.Since(begun).Seconds())
 		return nil
 	}
 }
+
+// statusClasses are by the first of a status's three digits.
+var statusClasses = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"}
 
 // knownMethod keeps a client from making labels by inventing methods.
 func knownMethod(method string) string {
