@@ -31,6 +31,14 @@ type batch struct {
 	err     error
 }
 
+// EntryFate is what became of one entry that was submitted here.
+type EntryFate struct {
+	Commands int
+	Bytes    int           // of the entry
+	Took     time.Duration // from its submission until it was on a quorum's disks and applied here
+	Err      error         // nil: committed
+}
+
 // batcher is the group commit: commands that come while earlier entries are on
 // their way to disk share the next entry. One goroutine (run) submits; propose
 // may be called by many.
@@ -39,6 +47,8 @@ type batcher struct {
 	submit func(entry []byte) future
 	stamp  func() int64
 	fate   func(error) error // what the log's verdict means to a proposer; nil for nil
+
+	decided func(EntryFate) // told of each entry; nil: nobody asks
 
 	mu      sync.Mutex
 	waiting []*batch // oldest first; only the last may be open for more
@@ -164,8 +174,14 @@ func (b *batcher) run() {
 		b.entries.Add(1)
 		b.commands.Add(uint64(next.count))
 		b.inFlight.Add(1)
+		fate := EntryFate{Commands: next.count, Bytes: len(sealed)}
+		submitted := time.Now()
 		committed := b.submit(sealed)
-		b.finished.Go(func() { b.finish(next, committed) })
+		b.finished.Go(func() {
+			b.await(next, committed)
+			fate.Took, fate.Err = time.Since(submitted), next.err
+			b.finish(next, fate)
+		})
 	}
 }
 
@@ -207,13 +223,21 @@ func (b *batcher) take() {
 	b.bytes -= head.bytes
 }
 
-func (b *batcher) finish(t *batch, committed future) {
+// await waits for the verdict on an entry.
+func (b *batcher) await(t *batch, committed future) {
 	if t.err = b.fate(committed.Error()); t.err == nil {
 		t.index = committed.Index()
 		t.answers, _ = committed.Response().([]any)
 		if len(t.answers) != t.count {
 			t.err = fmt.Errorf("%w: %d answers for %d commands", ErrOutcomeUnknown, len(t.answers), t.count)
 		}
+	}
+}
+
+// finish tells what became of an entry.
+func (b *batcher) finish(t *batch, fate EntryFate) {
+	if b.decided != nil {
+		b.decided(fate)
 	}
 	b.inFlight.Add(-1)
 	close(t.done)

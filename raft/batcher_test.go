@@ -128,6 +128,45 @@ func TestBatcherLingers(t *testing.T) {
 	})
 }
 
+// TestBatcherTellsFates: whoever asks is told of each entry, how much was in it, how
+// long it took and whether it was committed.
+func TestBatcherTellsFates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, log := testBatcher(BatchLimits{Linger: time.Millisecond})
+		var fates []EntryFate
+		b.decided = func(f EntryFate) { fates = append(fates, f) }
+		for i, c := range []struct {
+			commands []string
+			took     time.Duration
+			verdict  error
+			want     error
+		}{
+			{[]string{"a", "b", "c"}, 5 * time.Millisecond, nil, nil},
+			{[]string{"d"}, time.Second, hraft.ErrLeadershipLost, ErrOutcomeUnknown},
+		} {
+			var answers []<-chan proposed
+			for _, command := range c.commands {
+				answers = append(answers, b.proposeAsync(t.Context(), command))
+			}
+			time.Sleep(2 * time.Millisecond) // on the clock of the bubble: it has lingered
+			synctest.Wait()
+			time.Sleep(c.took - time.Since(log.at(i).at))
+			log.at(i).fate <- c.verdict
+			for _, answer := range answers {
+				<-answer
+			}
+			if len(fates) != i+1 {
+				t.Fatalf("told of %d entries, want %d", len(fates), i+1)
+			}
+			got := fates[i]
+			if got.Commands != len(c.commands) || got.Bytes != len(log.at(i).data) || got.Took != c.took || !errors.Is(got.Err, c.want) {
+				t.Errorf("told of %+v, want %d commands, %d bytes, %s, %v", got, len(c.commands), len(log.at(i).data), c.took, c.want)
+			}
+		}
+		b.close()
+	})
+}
+
 func TestBatcherGathersWhileInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, log := testBatcher(BatchLimits{Commands: 4, InFlight: 2})

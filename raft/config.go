@@ -83,6 +83,10 @@ type Config struct {
 	SnapshotThreshold uint64 // entries (each a batch) since the last snapshot before the next; 16384
 	TrailingLogs      uint64 // entries kept behind a snapshot for slow followers; 8192
 
+	// OnEntry is told the fate of each entry that this node submitted, from any
+	// goroutine; the proposers wait until it returns. May be nil.
+	OnEntry func(EntryFate)
+
 	Now    func() time.Time // the leader's clock; time.Now
 	Logger *slog.Logger     // slog.Default()
 

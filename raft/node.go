@@ -40,6 +40,8 @@ type Node struct {
 	verify  verifier
 	peers   peerBook
 
+	snapshots *snapshotStore
+
 	changed       signal // role, leader or own term's first applied entry
 	observed      chan hraft.Observation
 	observer      *hraft.Observer
@@ -85,6 +87,7 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		closed:   make(chan struct{}),
 	}
 	n.batcher = newBatcher(cfg.Batch, n.submit, n.stamp, n.fate)
+	n.batcher.decided = cfg.OnEntry
 	n.machine = &machine{sm: sm, wantsAnswers: n.batcher.wantsAnswers, newTerm: &n.changed, closing: n.closing}
 	if err := n.startRaft(libraryLogger); err != nil {
 		close(n.closing)
@@ -125,6 +128,7 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 	if err := n.checkPromise(snapshots); err != nil {
 		return err
 	}
+	n.snapshots = snapshots
 	hasState, err := hraft.HasExistingState(n.store, n.store, snapshots)
 	if err != nil {
 		return fmt.Errorf("look for existing state: %w", err)

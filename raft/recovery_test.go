@@ -75,15 +75,29 @@ func TestSnapshotTruncationAndFreshFollower(t *testing.T) {
 		for _, command := range before {
 			index = propose(t, c, command)
 		}
+		begun := time.Now().Truncate(time.Millisecond)
+		snapshotOf := func(i int) raft.SnapshotInfo {
+			t.Helper()
+			info, ok := c.Node(i).LastSnapshot()
+			if !ok || info.Index < index || info.Bytes == 0 || info.At.Before(begun) || info.At.After(time.Now()) {
+				t.Fatalf("node %d tells of the snapshot %+v, %v", i+1, info, ok)
+			}
+			return info
+		}
 		for i := range 3 {
 			holds(t, c, i, index, before)
+			if info, ok := c.Node(i).LastSnapshot(); ok {
+				t.Errorf("node %d tells of a snapshot that nobody took: %+v", i+1, info)
+			}
 			if err := c.Node(i).TakeSnapshot(within(t, 10*time.Second)); err != nil {
 				t.Fatalf("node %d: %v", i+1, err)
 			}
+			snapshotOf(i)
 			if first, last := c.Node(i).LastLogIndexes(); first < last {
 				t.Errorf("node %d: the log still holds %d to %d", i+1, first, last)
 			}
 		}
+		taken := snapshotOf(0)
 		index = propose(t, c, "after")
 		all := append(before, "after")
 
@@ -91,11 +105,17 @@ func TestSnapshotTruncationAndFreshFollower(t *testing.T) {
 		if at := c.Node(0).AppliedIndex(); at < index-1 {
 			t.Errorf("right after its snapshot was restored the node shows index %d, expected at least %d", at, index-1)
 		}
+		if again, _ := c.Node(0).LastSnapshot(); again != taken {
+			t.Errorf("restarted, it tells of the snapshot %+v, was %+v", again, taken)
+		}
 		holds(t, c, 0, index, all)
 
 		fresh := c.Add(t)
 		c.Join(t, fresh, true)
 		holds(t, c, fresh, index, all)
+		if info, ok := c.Node(fresh).LastSnapshot(); !ok || info.Index < taken.Index {
+			t.Errorf("the fresh follower tells of the snapshot %+v, %v, that it was sent", info, ok)
+		}
 		if got := c.Machine(fresh).(*list).all(); len(got) != len(all) {
 			t.Errorf("the fresh follower holds %d commands, want %d", len(got), len(all))
 		}

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	hraft "github.com/hashicorp/raft"
@@ -47,7 +49,33 @@ type snapshotStore struct {
 	*hraft.FileSnapshotStore
 	dir     string
 	promise *promise
-	refused atomic.Pointer[error] // the first that was found damaged
+	refused atomic.Pointer[error]        // the first that was found damaged
+	newest  atomic.Pointer[SnapshotInfo] // nil: none
+}
+
+// SnapshotInfo is what a node knows of the newest snapshot on its disk.
+type SnapshotInfo struct {
+	Index uint64 // of the last entry in it
+	At    time.Time
+	Bytes int64
+}
+
+// LastSnapshot is the newest snapshot on this node's disk, its own or one that it
+// was sent; false while there is none. It does not ask the disk.
+func (n *Node) LastSnapshot() (SnapshotInfo, bool) {
+	if info := n.snapshots.newest.Load(); info != nil {
+		return *info, true
+	}
+	return SnapshotInfo{}, false
+}
+
+// takenAt reads when a snapshot was begun from its id, term-index-milliseconds.
+func takenAt(id string) time.Time {
+	ms, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snapshotStore, error) {
@@ -56,6 +84,13 @@ func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snap
 		return nil, fmt.Errorf("open the snapshots: %w", err)
 	}
 	s := &snapshotStore{FileSnapshotStore: under, dir: filepath.Join(dataDir, "snapshots"), promise: promise}
+	known, err := under.List()
+	if err != nil {
+		return nil, fmt.Errorf("list the snapshots: %w", err)
+	}
+	if len(known) > 0 {
+		s.newest.Store(&SnapshotInfo{Index: known[0].Index, At: takenAt(known[0].ID), Bytes: known[0].Size})
+	}
 	return s, s.findUnreadable()
 }
 
@@ -101,14 +136,23 @@ func (s *snapshotStore) Create(version hraft.SnapshotVersion, index, term uint64
 	if _, err := sink.Write(append(head, claim...)); err != nil {
 		return nil, errors.Join(err, sink.Cancel())
 	}
-	return &snapshotSink{sink, index, s.promise}, nil
+	info := SnapshotInfo{Index: index, At: takenAt(sink.ID()), Bytes: int64(len(head) + len(claim))}
+	return &snapshotSink{sink, s, info}, nil
 }
 
-// snapshotSink promises the entries that its snapshot stands for.
+// snapshotSink is a snapshot being written. Once complete it promises the entries
+// that it stands for.
 type snapshotSink struct {
 	hraft.SnapshotSink
-	index   uint64
-	promise *promise
+	store *snapshotStore
+	info  SnapshotInfo
+}
+
+// Write implements hraft.SnapshotSink.
+func (s *snapshotSink) Write(p []byte) (int, error) {
+	n, err := s.SnapshotSink.Write(p)
+	s.info.Bytes += int64(n)
+	return n, err
 }
 
 // Close implements hraft.SnapshotSink: the snapshot is complete.
@@ -116,7 +160,9 @@ func (s *snapshotSink) Close() error {
 	if err := s.SnapshotSink.Close(); err != nil {
 		return err
 	}
-	return s.promise.raiseLast(s.index)
+	info := s.info
+	s.store.newest.Store(&info)
+	return s.store.promise.raiseLast(info.Index)
 }
 
 // Open implements hraft.SnapshotStore.

@@ -26,22 +26,22 @@ func (s *Server) bound(next echo.HandlerFunc) echo.HandlerFunc {
 		case s.inFlight <- struct{}{}:
 			defer func() { <-s.inFlight }()
 		default:
-			return s.refuse()
+			return s.refuse(refusedRequests)
 		}
 		bytes := bodyBytes(c.Request())
 		if !s.bodies.TryAcquire(bytes) {
-			return s.refuse()
+			return s.refuse(refusedBodies)
 		}
 		defer s.bodies.Release(bytes)
 		return next(c)
 	}
 }
 
-func (s *Server) refuse() error {
+func (s *Server) refuse(reason string) error {
 	if s.closing.Load() { // Close has taken what was free
 		return errShuttingDown
 	}
-	s.metrics.refused.Inc()
+	s.metrics.refused.WithLabelValues(reason).Inc()
 	return raft.ErrOverloaded
 }
 

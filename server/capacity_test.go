@@ -60,7 +60,7 @@ func TestBodiesOverCapacity(t *testing.T) {
 	if line, err := bufio.NewReader(conn).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 429 ") {
 		t.Errorf("a head alone is answered %q, %v", line, err)
 	}
-	if told := n.get(t, "/metrics"); !strings.Contains(string(told.body), "playhead_http_refused_total 5\n") {
+	if told := n.get(t, "/metrics"); !strings.Contains(string(told.body), `playhead_http_refused_total{reason="bodies"} 5`) {
 		t.Error("the refusals are not counted")
 	}
 	// What is small, has no body, or is too large whatever the load, is answered.

@@ -165,6 +165,7 @@ func (s *Server) forward(c echo.Context, body []byte) error {
 			request = http1.AppendHeader(request, name, v)
 		}
 	}
+	s.metrics.forwarded.Inc()
 	request = http1.AppendHeader(request, headerForwarded, s.nodeID)
 	request = http1.AppendBody(request, body)
 	out.command = request

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"strconv"
@@ -12,15 +13,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/playhead-load/playhead/raft"
+	"github.com/playhead-load/playhead/viewing"
 )
 
 // metrics are what /metrics tells. Labels are bounded: routes are the patterns of
 // the API, methods those that it knows, codes the statuses that the nodes answer with.
 type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	refused  prometheus.Counter
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	refused   *prometheus.CounterVec
+	forwarded prometheus.Counter
+	events    map[viewing.Status]prometheus.Counter
+	starts    map[viewing.Status]prometheus.Counter
+
+	entryCommands prometheus.Histogram
+	entrySize     prometheus.Histogram
+	commit        prometheus.Histogram
+	entriesFailed prometheus.Counter
 
 	mu    sync.Mutex
 	known atomic.Pointer[map[series]measured] // replaced, never changed: to look them up by their labels costs more
@@ -43,7 +55,7 @@ func (m *metrics) of(s series) measured {
 	}
 	found := measured{
 		requests: m.requests.WithLabelValues(s.method, s.route, strconv.Itoa(s.status)),
-		duration: m.duration.WithLabelValues(s.method, s.route),
+		duration: m.duration.WithLabelValues(s.method, s.route, statusClasses[s.status/100]),
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,61 +65,67 @@ func (m *metrics) of(s series) measured {
 	return found
 }
 
+// Why a request is refused.
+const (
+	refusedRequests = "requests" // too many under way
+	refusedBodies   = "bodies"   // too many bytes of bodies under way
+	refusedLog      = "log"      // too many commands wait for the log
+)
+
+// durationBuckets reach from an answer out of memory to requestTimeout.
+var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "playhead_http_requests_total", Help: "Requests answered.",
-		}, []string{"method", "route", "code"}),
+		registry:  prometheus.NewRegistry(),
+		requests:  newCounters("playhead_http_requests_total", "Requests answered.", "method", "route", "code"),
+		refused:   newCounters("playhead_http_refused_total", "Requests refused because the node was at its capacity, by what there was too much of.", "reason"),
+		forwarded: newCounter("playhead_http_forwarded_total", "Requests passed on to the node that leads."),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "playhead_http_request_seconds", Help: "Time from a request's headers to its answer.",
-			Buckets: prometheus.ExponentialBucketsRange(0.0005, 10, 16),
-		}, []string{"method", "route"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "playhead_http_refused_total", Help: "Requests refused because the node was at its capacity.",
-		}),
+			Name: "playhead_http_request_duration_seconds", Help: "Time from a request's headers to its answer.",
+			Buckets: durationBuckets,
+		}, []string{"method", "route", "class"}),
+		entryCommands: newHistogram("playhead_raft_entry_commands", "Commands in a log entry that this node has submitted as leader.",
+			prometheus.ExponentialBuckets(1, 2, 11)),
+		entrySize: newHistogram("playhead_raft_entry_size_bytes", "Size of a log entry that this node has submitted as leader.",
+			prometheus.ExponentialBuckets(256, 4, 8)),
+		commit: newHistogram("playhead_raft_commit_duration_seconds", "Time from an entry's submission until it was on a quorum's disks and applied here.",
+			durationBuckets),
+		entriesFailed: newCounter("playhead_raft_entries_failed_total", "Log entries submitted here that were refused, or whose fate is unknown."),
 	}
 	m.known.Store(&map[series]measured{})
-	gauge := func(name, help string, value func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	events := newCounters("playhead_events_total", "Events that this node has judged as leader.", "status")
+	m.events = counterOf(events, viewing.Accepted, viewing.Duplicate, viewing.Denied, viewing.Rejected)
+	starts := newCounters("playhead_starts_total", "Starts asked for that this node has judged as leader.", "status")
+	m.starts = counterOf(starts, viewing.Accepted, viewing.Duplicate, viewing.Denied, viewing.Rejected)
+	for _, reason := range []string{refusedRequests, refusedBodies, refusedLog} {
+		m.refused.WithLabelValues(reason)
 	}
-	counter := func(name, help string, value func() uint64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
-	}
-	m.registry.MustRegister(m.requests, m.duration, m.refused,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		gauge("playhead_raft_leader", "1 while this node leads.", func() float64 {
-			if s.node.IsLeader() {
-				return 1
-			}
-			return 0
-		}),
-		gauge("playhead_raft_applied_index", "Index of the newest log entry applied here.", func() float64 {
-			return float64(s.node.AppliedIndex())
-		}),
-		counter("playhead_raft_leader_changes_total", "Leaders that this node has heard of, one after another.", s.node.LeaderChanges),
-		counter("playhead_raft_entries_total", "Log entries that this node has submitted as leader.", func() uint64 {
-			entries, _ := s.node.BatchCounts()
-			return entries
-		}),
-		counter("playhead_raft_commands_total", "Commands that rode in these entries.", func() uint64 {
-			_, commands := s.node.BatchCounts()
-			return commands
-		}),
-		gauge("playhead_archive_index", "Index up to which the archive is on the disk.", func() float64 {
-			return float64(s.archiver.synced.Load())
-		}),
-		gauge("playhead_archive_bytes", "Size of the archive.", func() float64 { return float64(s.archiver.bytes.Load()) }),
-		gauge("playhead_archive_failed", "1 when the archive cannot be written: the node takes no snapshots until it is restarted.", func() float64 {
-			if s.archiver.failure() != nil {
-				return 1
-			}
-			return 0
-		}),
-		gauge("playhead_requests_in_flight", "Requests being answered now.", func() float64 {
-			return float64(len(s.inFlight))
-		}))
+	m.registry.MustRegister(m.requests, m.duration, m.refused, m.forwarded, events, starts,
+		m.entryCommands, m.entrySize, m.commit, m.entriesFailed, &nodeCollector{s},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+func newCounter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
+
+func newCounters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func newHistogram(name, help string, buckets []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+}
+
+// counterOf makes a counter for each status, which is told from 0 on.
+func counterOf(counters *prometheus.CounterVec, statuses ...viewing.Status) map[viewing.Status]prometheus.Counter {
+	of := map[viewing.Status]prometheus.Counter{}
+	for _, status := range statuses {
+		of[status] = counters.WithLabelValues(status.String())
+	}
+	return of
 }
 
 func (m *metrics) handler() echo.HandlerFunc {
@@ -133,6 +151,9 @@ func (m *metrics) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// statusClasses are by the first of a status's three digits.
+var statusClasses = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"}
+
 // knownMethod keeps a client from making labels by inventing methods.
 func knownMethod(method string) string {
 	switch method {
@@ -140,4 +161,122 @@ func knownMethod(method string) string {
 		return method
 	}
 	return "other"
+}
+
+// proposed counts what the log had no room for.
+func (m *metrics) proposed(err error) {
+	if errors.Is(err, raft.ErrOverloaded) {
+		m.refused.WithLabelValues(refusedLog).Inc()
+	}
+}
+
+// judged counts what became of events.
+func (m *metrics) judged(outcomes []viewing.Outcome) {
+	var counts [viewing.Rejected + 1]int
+	for _, o := range outcomes {
+		counts[o.Status]++
+	}
+	for status, counter := range m.events {
+		if counts[status] > 0 {
+			counter.Add(float64(counts[status]))
+		}
+	}
+}
+
+// entry measures an entry that this node has submitted.
+func (m *metrics) entry(fate raft.EntryFate) {
+	m.entryCommands.Observe(float64(fate.Commands))
+	m.entrySize.Observe(float64(fate.Bytes))
+	if fate.Err != nil {
+		m.entriesFailed.Inc()
+		return
+	}
+	m.commit.Observe(fate.Took.Seconds())
+}
+
+// nodeCollector tells what a node is and holds at the moment: one look at the log
+// and one at the state, so that what is told together fits together.
+type nodeCollector struct{ server *Server }
+
+type look struct {
+	server   *Server
+	status   raft.Status
+	snapshot raft.SnapshotInfo
+	entries  uint64
+	commands uint64
+	size     viewing.Size
+}
+
+type figure struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(look) float64
+}
+
+func newGauge(name, help string, of func(look) float64) figure {
+	return figure{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, of}
+}
+
+func newCount(name, help string, of func(look) uint64) figure {
+	return figure{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(l look) float64 { return float64(of(l)) }}
+}
+
+// nodeFigures are told always, snapshotFigures once there is a snapshot.
+var (
+	nodeFigures = []figure{
+		newGauge("playhead_http_requests_in_flight", "Requests being answered now.", func(l look) float64 { return float64(len(l.server.inFlight)) }),
+		newGauge("playhead_raft_leader", "1 while this node leads.", func(l look) float64 { return oneIf(l.server.node.IsLeader()) }),
+		newGauge("playhead_raft_leader_known", "1 while this node knows a leader.", func(l look) float64 { return oneIf(l.status.LeaderID != "") }),
+		newGauge("playhead_raft_members", "Nodes in the newest configuration that this node knows.", func(l look) float64 { return float64(l.server.node.MemberCount()) }),
+		newGauge("playhead_raft_term", "The newest term that this node knows.", func(l look) float64 { return float64(l.status.Term) }),
+		newGauge("playhead_raft_commit_index", "Index of the newest log entry that this node knows to be committed.", func(l look) float64 { return float64(l.status.CommitIndex) }),
+		newGauge("playhead_raft_applied_index", "Index of the newest log entry applied here.", func(l look) float64 { return float64(l.status.AppliedIndex) }),
+		newCount("playhead_raft_leader_changes_total", "Leaders that this node has heard of, one after another.", func(l look) uint64 { return l.server.node.LeaderChanges() }),
+		newCount("playhead_raft_entries_total", "Log entries that this node has submitted as leader.", func(l look) uint64 { return l.entries }),
+		newCount("playhead_raft_commands_total", "Commands that rode in these entries.", func(l look) uint64 { return l.commands }),
+		newGauge("playhead_archive_index", "Index up to which the archive is on the disk.", func(l look) float64 { return float64(l.server.archiver.synced.Load()) }),
+		newGauge("playhead_archive_size_bytes", "Size of the archive.", func(l look) float64 { return float64(l.server.archiver.bytes.Load()) }),
+		newGauge("playhead_archive_failed", "1 when the archive cannot be written: the node takes no snapshots until it is restarted.", func(l look) float64 { return oneIf(l.server.archiver.failure() != nil) }),
+		newGauge("playhead_state_accounts", "Accounts in the state.", func(l look) float64 { return float64(l.size.Accounts) }),
+		newGauge("playhead_state_sessions", "Sessions in the state, those that are over included.", func(l look) float64 { return float64(l.size.Sessions) }),
+		newGauge("playhead_state_positions", "Positions in the state.", func(l look) float64 { return float64(l.size.Positions) }),
+		newGauge("playhead_state_hidden", "Titles hidden from a history.", func(l look) float64 { return float64(l.size.Hidden) }),
+	}
+	snapshotFigures = []figure{
+		newGauge("playhead_raft_snapshot_timestamp_seconds", "When the newest snapshot on this node's disk was begun, Unix time.", func(l look) float64 { return float64(l.snapshot.At.UnixMilli()) / 1000 }),
+		newGauge("playhead_raft_snapshot_index", "Index of the newest log entry in that snapshot.", func(l look) float64 { return float64(l.snapshot.Index) }),
+		newGauge("playhead_raft_snapshot_size_bytes", "Size of that snapshot.", func(l look) float64 { return float64(l.snapshot.Bytes) }),
+	}
+)
+
+func oneIf(holds bool) float64 {
+	if holds {
+		return 1
+	}
+	return 0
+}
+
+// Describe implements prometheus.Collector.
+func (c *nodeCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, figures := range [...][]figure{nodeFigures, snapshotFigures} {
+		for _, f := range figures {
+			to <- f.desc
+		}
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
+	l := look{server: c.server, status: c.server.node.Status(), size: c.server.views.size()}
+	l.entries, l.commands = c.server.node.BatchCounts()
+	tell := func(figures []figure) {
+		for _, f := range figures {
+			to <- prometheus.MustNewConstMetric(f.desc, f.kind, f.of(l))
+		}
+	}
+	tell(nodeFigures)
+	var taken bool
+	if l.snapshot, taken = c.server.node.LastSnapshot(); taken {
+		tell(snapshotFigures)
+	}
 }

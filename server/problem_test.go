@@ -105,7 +105,7 @@ func TestOverCapacity(t *testing.T) {
 	if live := n.get(t, "/healthz"); live.status != http.StatusOK {
 		t.Errorf("/healthz: %d", live.status)
 	}
-	if told := n.get(t, "/metrics"); told.status != http.StatusOK || !strings.Contains(string(told.body), "playhead_http_refused_total 2\n") {
+	if told := n.get(t, "/metrics"); told.status != http.StatusOK || !strings.Contains(string(told.body), `playhead_http_refused_total{reason="requests"} 2`) {
 		t.Errorf("/metrics: %d", told.status)
 	}
 	for range cap(n.inFlight) {
@@ -147,8 +147,8 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`playhead_http_requests_total{code="200",method="POST",route="/v1/events"} 1`, "playhead_raft_leader 1", "playhead_http_request_seconds_bucket",
-		"playhead_raft_applied_index", "playhead_requests_in_flight", "go_goroutines",
+		`playhead_http_requests_total{code="200",method="POST",route="/v1/events"} 1`, "playhead_raft_leader 1", "playhead_http_request_duration_seconds_bucket",
+		"playhead_raft_applied_index", "playhead_http_requests_in_flight", "go_goroutines",
 		"playhead_raft_leader_changes_total 1\n", "playhead_raft_entries_total 1\n", "playhead_raft_commands_total 1\n",
 	} {
 		if !strings.Contains(string(a.body), want) {

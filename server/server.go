@@ -102,13 +102,14 @@ func Open(cfg Config) (*Server, error) {
 	s.views.archiver = s.archiver
 	cfg.Raft.HTTPAddress = listener.Addr().String()
 	cfg.Raft.Logger = cfg.Logger
+	s.metrics = newMetrics(s)
+	cfg.Raft.OnEntry = s.metrics.entry
 	if s.node, err = raft.Open(cfg.Raft, s.views); err != nil {
 		return nil, errors.Join(err, s.archiver.close(), listener.Close())
 	}
 	if !s.dialable && s.hasPeers() {
 		return nil, errors.Join(notDialable(cfg.HTTPAddress), s.node.Close(context.Background()), s.archiver.close(), listener.Close())
 	}
-	s.metrics = newMetrics(s)
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: readHeaderTimeout,

@@ -133,6 +133,13 @@ func (v *fold) applyEvents(c *command) (any, error) {
 	return outcomes, nil
 }
 
+// size is how much the state holds.
+func (v *views) size() viewing.Size {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.state.Size()
+}
+
 // read lets f look at the state, at a clock no earlier than that of the newest
 // command.
 func (v *views) read(clock viewing.Millis, f func(state *viewing.State, now viewing.Millis)) {

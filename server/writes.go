@@ -38,6 +38,7 @@ func (s *Server) postEvents(c echo.Context) error {
 	} else {
 		setIndex(c, s.node.AppliedIndex()) // nothing was written: what the reader could have seen
 	}
+	s.metrics.judged(scratch.outcomes)
 	scratch.answer = appendOutcomes(scratch.answer[:0], scratch.outcomes)
 	return writeJSON(c, http.StatusOK, scratch.answer)
 }
@@ -112,6 +113,7 @@ func (s *Server) postSession(c echo.Context) error {
 		return err
 	}
 	admission := answer.(viewing.Admission)
+	s.metrics.starts[admission.Status].Inc()
 	switch admission.Status {
 	case viewing.Denied:
 		return tooManyStreams(admission)
@@ -186,6 +188,7 @@ func (s *Server) deleteFromHistory(c echo.Context) error {
 func (s *Server) propose(c echo.Context, command []byte) (any, error) {
 	answer, index, err := s.node.Propose(s.patience.context(), command)
 	if err != nil {
+		s.metrics.proposed(err)
 		return nil, err
 	}
 	setIndex(c, index)
