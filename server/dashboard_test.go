@@ -202,7 +202,7 @@ func TestDashboardCanBeImported(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"Traffic and latency", "Cluster", "State size", "Refusals and errors", "Go runtime"}; !slices.Equal(rows, want) {
+	if want := []string{"Traffic and latency", "Cluster", "State size", "Archive", "Refusals and errors", "Go runtime"}; !slices.Equal(rows, want) {
 		t.Errorf("rows %q, want %q", rows, want)
 	}
 }
