@@ -17,8 +17,8 @@ build: ## build bin/playhead
 
 .PHONY: test
 test: ## every test, with the race detector
-	$(GO) test -race $$($(GO) list ./... | grep -v /cmd/playhead$$)
-	cd cmd/bench && $(GO) test -race ./...
+	cd cmd/bench && $(GO) test -race ./... & \
+	$(GO) test -race $$($(GO) list ./... | grep -v /cmd/playhead$$); others=$$?; wait $$! && exit $$others
 	$(GO) test -race -parallel 1 ./cmd/playhead # its runs measure: they get the machine to themselves
 
 .PHONY: lint

@@ -119,11 +119,15 @@ func TestStateAgreesWithThePlainRules(t *testing.T) {
 		rules := Rules{LeaseMS: 30_000, DefaultStreams: 2}
 		state, plain := NewState(rules), newPlainState(rules)
 		now := serverClock
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		steps := rapid.IntRange(1, 40).Draw(t, "steps")
+		for step := range steps {
 			now += Millis(rapid.SampledFrom([]int{0, 1, 1000, 29_999, 40_000}).Draw(t, "wait"))
 			did, got, want := drawStep(t, now, state, plain)
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Fatalf("%s (-plain +state):\n%s", did, diff)
+			}
+			if step%8 != 0 && step != steps-1 { // to ask everything after each step is slow
+				continue
 			}
 			if diff := cmp.Diff(answers(plain, now), answers(state, now), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatalf("after %s (-plain +state):\n%s", did, diff)
