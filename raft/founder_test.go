@@ -19,13 +19,9 @@ func TestWipedFounderKeepsApart(t *testing.T) {
 		c.Join(t, c.Add(t), true)
 	}
 	propose(t, c, "grown")
-	if c.LeaderAt(t) == 0 {
-		if err := c.Node(0).TransferLeadership(within(t, 10*time.Second), ""); err != nil {
-			t.Fatal(err)
-		}
+	for i := range 3 { // were they up, they might find it before it founds anything
+		c.Stop(i)
 	}
-	leads := c.LeaderAt(t)
-	c.Stop(0)
 	if err := os.RemoveAll(c.Config(0).DataDir); err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +30,13 @@ func TestWipedFounderKeepsApart(t *testing.T) {
 	if _, _, err := c.Node(0).Propose(within(t, 10*time.Second), []byte("forked")); err != nil {
 		t.Fatal(err)
 	}
+	c.Start(1)
+	c.Start(2)
+	leads := 1
+	rafttest.Eventually(t, rafttest.ElectWithin, "the majority has a leader", func() bool {
+		leads = 3 - leads
+		return c.Node(leads).IsLeader()
+	})
 	// Enough of the real leader's requests come in between.
 	rafttest.Eventually(t, 20*time.Second, "the founder refused the real leader", func() bool { return c.Node(0).RefusedStrangers() })
 	for range 3 {

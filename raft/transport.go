@@ -98,8 +98,13 @@ func (g *voteGuard) hasFounded() bool {
 func (g *voteGuard) heard(commitIndex uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.from == voteUnknown && commitIndex > 0 {
+	switch {
+	case g.from == voteUnknown && commitIndex > 0:
 		_ = g.set(commitIndex) // a failure leaves the stricter rule
+	case g.from != 0 && g.from != voteUnknown && g.commitIndex() >= g.from:
+		// On disk before the next election: after a restart of all nodes nobody
+		// could tell how far the log is committed, and so nobody would vote.
+		_ = g.set(0)
 	}
 }
 
