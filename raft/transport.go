@@ -101,20 +101,22 @@ func (g *voteGuard) heard(commitIndex uint64) {
 	switch {
 	case g.from == voteUnknown && commitIndex > 0:
 		_ = g.set(commitIndex) // a failure leaves the stricter rule
-	case g.from != 0 && g.from != voteUnknown && g.commitIndex() >= g.from:
+	case g.caughtUp():
 		// On disk before the next election: after a restart of all nodes nobody
 		// could tell how far the log is committed, and so nobody would vote.
 		_ = g.set(0)
 	}
 }
 
+// caughtUp reports that a guarded node need be guarded no longer; with the lock.
+func (g *voteGuard) caughtUp() bool {
+	return g.from != 0 && g.from != voteUnknown && g.commitIndex() >= g.from
+}
+
 func (g *voteGuard) mayVote() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.from == 0 {
-		return true
-	}
-	return g.from != voteUnknown && g.commitIndex() >= g.from && g.set(0) == nil
+	return g.from == 0 || g.caughtUp() && g.set(0) == nil
 }
 
 var errMayNotVote = errors.New("this node began with an empty disk and has not caught up yet: it does not take part in elections")

@@ -58,22 +58,21 @@ func formatShare(share float64) string {
 
 func formatRate(perS float64) string {
 	if perS >= 1000 {
-		return formatCount(int64(math.Round(perS))) + "/s"
+		return FormatCount(int64(math.Round(perS))) + "/s"
 	}
 	return trimZeros(strconv.FormatFloat(perS, 'f', 1, 64)) + "/s"
 }
 
 func formatNumber(x float64) string {
 	if x == math.Trunc(x) && math.Abs(x) < 1<<53 {
-		return formatCount(int64(x))
+		return FormatCount(int64(x))
 	}
 	return strconv.FormatFloat(x, 'g', 6, 64)
 }
 
-// formatCount separates thousands: 1,234,567.
-func formatCount(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	sign := ""
+// FormatCount writes a count with commas between thousands.
+func FormatCount[N int | int64 | uint64](n N) string {
+	sign, s := "", fmt.Sprint(n)
 	if n < 0 {
 		sign, s = "-", s[1:]
 	}
@@ -87,7 +86,7 @@ func plural(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return formatCount(n) + " " + noun + "s"
+	return FormatCount(n) + " " + noun + "s"
 }
 
 // wrap breaks text into lines of at most width columns, between words; a word

@@ -178,7 +178,7 @@ func (p *printer) operations(run *Run) {
 	for _, name := range operationsInOrder(run.Operations) {
 		o := run.Operations[name]
 		r := o.ResponseMS
-		p.line("    %s%11s%10s%9s%9s%s%9s%9s%s", p.leader(name), formatCount(o.Count), formatRate(o.RatePerS),
+		p.line("    %s%11s%10s%9s%9s%s%9s%9s%s", p.leader(name), FormatCount(o.Count), formatRate(o.RatePerS),
 			formatMS(r.P50), formatMS(r.P90), p.bold(fmt.Sprintf("%9s", formatMS(r.P99))), formatMS(r.P999), formatMS(r.Max),
 			p.dim(fmt.Sprintf("%13s", formatMS(o.ServiceMS.P99))))
 		if beside := p.besides(o); len(beside) > 0 {
@@ -194,10 +194,10 @@ func (p *printer) besides(o Operation) []string {
 		beside = append(beside, p.red(fmt.Sprintf("%s (%s)", plural(o.Errors, "error"), formatShare(float64(o.Errors)/float64(o.Count)))))
 	}
 	if o.Denied > 0 {
-		beside = append(beside, fmt.Sprintf("%s denied (%s)", formatCount(o.Denied), formatShare(float64(o.Denied)/float64(o.Count))))
+		beside = append(beside, fmt.Sprintf("%s denied (%s)", FormatCount(o.Denied), formatShare(float64(o.Denied)/float64(o.Count))))
 	}
 	if o.Clipped > 0 {
-		beside = append(beside, p.yellow(fmt.Sprintf("%s clipped to the histograms' range", formatCount(o.Clipped))))
+		beside = append(beside, p.yellow(fmt.Sprintf("%s clipped to the histograms' range", FormatCount(o.Clipped))))
 	}
 	return beside
 }
@@ -231,7 +231,7 @@ func (p *printer) load(run *Run) {
 	l := run.Load
 	p.line("    %s target %s, offered %s, achieved %s", p.leader("events"),
 		formatRate(l.TargetPerS), formatRate(l.OfferedPerS), formatRate(l.AchievedPerS))
-	p.line("    %s %s at the peak", p.leader("active sessions"), formatCount(l.ActiveSessionsPeak))
+	p.line("    %s %s at the peak", p.leader("active sessions"), FormatCount(l.ActiveSessionsPeak))
 	if l.Unsent > 0 {
 		p.line("    %s %s, each an error, and as late as the run's end", p.leader("unsent"), p.yellow(plural(l.Unsent, "planned operation")))
 	}

@@ -24,7 +24,7 @@ func (p *printer) audit(a *Audit, design string) {
 			continue // its processes and their states are not ours to see
 		}
 		n := m.count(a)
-		count := formatCount(n)
+		count := FormatCount(n)
 		if n > 0 {
 			count = p.red(count)
 		}
@@ -39,12 +39,12 @@ func (p *printer) linearizability(a *Audit) {
 	name := p.leader("linearizable")
 	unknown := ""
 	if l.Unknown > 0 {
-		unknown = ", " + formatCount(l.Unknown) + " undecided: too many orders to try"
+		unknown = ", " + FormatCount(l.Unknown) + " undecided: too many orders to try"
 	}
 	checked := plural(l.AccountsChecked, "account") + " checked"
 	switch {
 	case l.Illegal > 0 || a.Linearizable != nil && !*a.Linearizable:
-		p.line("    %s %s %s of %s%s", p.mark(false), name, p.red(formatCount(l.Illegal)+" illegal"), checked, unknown)
+		p.line("    %s %s %s of %s%s", p.mark(false), name, p.red(FormatCount(l.Illegal)+" illegal"), checked, unknown)
 		p.examples(a, "linearizable", max(l.Illegal, 1))
 	case a.Linearizable != nil:
 		p.line("    %s %s %s%s", p.mark(true), name, checked, unknown)
@@ -76,6 +76,6 @@ func (p *printer) examples(a *Audit, kind string, total int64) {
 		}
 	}
 	if shown > 0 && total > shown {
-		p.line("%s%s", indent, p.dim(fmt.Sprintf("and %s more", formatCount(total-shown))))
+		p.line("%s%s", indent, p.dim(fmt.Sprintf("and %s more", FormatCount(total-shown))))
 	}
 }

@@ -115,8 +115,8 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234"} {
-		if got := formatCount(n); got != want {
-			t.Errorf("formatCount(%d) = %s, want %s", n, got, want)
+		if got := FormatCount(n); got != want {
+			t.Errorf("FormatCount(%d) = %s, want %s", n, got, want)
 		}
 	}
 	for share, want := range map[float64]string{0: "0%", 0.0004: "0.04%", 0.00001: "<0.01%", 0.4: "40%", 1: "100%", 0.99951: "99.95%"} {

@@ -46,8 +46,8 @@ const digestVersion = 1
 func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
 	v.mu.Lock()
 	v.digests.begin(index, v.state)
-	v.mu.Unlock()
 	answer, err := v.apply(stampMS, b)
+	v.mu.Unlock()
 	if err != nil {
 		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
 	}
@@ -55,12 +55,6 @@ func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
 		v.archiver.record(index, stampMS, b)
 	}
 	return answer
-}
-
-func (v *views) apply(stampMS int64, b []byte) (answer any, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.fold.apply(stampMS, b)
 }
 
 func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
@@ -168,15 +162,14 @@ func (v *views) Snapshot(at raft.Place) (io.WriterTo, error) {
 		if err := v.archiver.failure(); err != nil {
 			return nil, v.archiver.refusal(err)
 		}
-		// Nothing is applied meanwhile, so that the digest is that of the snapshot.
-		v.mu.RLock()
-		sum := v.state.Digest()
-		v.mu.RUnlock()
-		s.archived = v.archiver.capture(at, v.stamp, sum)
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	s.state, s.stamp = v.state.Capture(), v.stamp
+	sum := v.state.Digest()
+	v.mu.Unlock()
+	if v.archiver != nil {
+		s.archived = v.archiver.capture(at, s.stamp, sum)
+	}
 	return s, nil
 }
 

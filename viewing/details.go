@@ -156,6 +156,14 @@ func (s *State) detailsOf(r *sessionRecord) details {
 	return d
 }
 
+// deviceType is that of detailsOf, without the rest where it is in the dictionary.
+func (s *State) deviceType(r *sessionRecord) string {
+	if r.kind != plainText {
+		return s.texts.all[r.kind]
+	}
+	return s.detailsOf(r).deviceType
+}
+
 // setDetails encodes a session's details, and puts its texts in its record.
 func (s *State) setDetails(r *sessionRecord, d *details) {
 	r.kind, r.country = s.number(r.kind, d.deviceType), s.number(r.country, d.country)

@@ -64,7 +64,7 @@ func (s *State) active(now Millis, account uint32) []ActiveStream {
 		}
 		active = append(active, ActiveStream{
 			SessionID: r.id, ProfileID: r.profile, TitleID: r.title, DeviceID: r.device(),
-			DeviceType: s.detailsOf(r).deviceType, PositionMS: r.media(mediaPosition), StartedAt: r.moment(startedAt),
+			DeviceType: s.deviceType(r), PositionMS: r.media(mediaPosition), StartedAt: r.moment(startedAt),
 			LastSeenAt: r.moment(lastSeen), ExpiresAt: r.expiresAt(s.rules.LeaseMS),
 		})
 	}
@@ -93,7 +93,7 @@ func (s *State) Session(now Millis, accountID uint64, id SessionID) (Report, boo
 func (s *State) view(r *sessionRecord, now Millis) View {
 	v := View{
 		SessionID: r.id, ProfileID: r.profile, TitleID: r.title,
-		DeviceID: r.device(), DeviceType: s.detailsOf(r).deviceType,
+		DeviceID: r.device(), DeviceType: s.deviceType(r),
 		StartedAt: r.moment(startedAt), EndedAt: r.moment(updatedAt), PlayedMS: r.media(mediaPlayed),
 		PositionMS: r.media(mediaPosition), RuntimeMS: r.media(mediaRuntime),
 	}

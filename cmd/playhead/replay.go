@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/server"
 	"github.com/playhead-load/playhead/server/archive"
 )
@@ -56,7 +57,7 @@ func replay(ctx context.Context, path string, out, trouble io.Writer) error {
 	shown := newProgress(trouble, !isTerminal(trouble))
 	found, err := server.ReplayArchive(ctx, dir, func(r *server.Replay) {
 		if r.Took > replayQuietFor {
-			shown.update(fmt.Sprintf("entry %s  %s events  %s/s", grouped(r.Applied), grouped(r.Events), grouped(perSecond(r))))
+			shown.update(fmt.Sprintf("entry %s  %s events  %s/s", results.FormatCount(r.Applied), results.FormatCount(r.Events), results.FormatCount(perSecond(r))))
 		}
 	})
 	shown.end()
@@ -85,19 +86,19 @@ func printReplay(out io.Writer, r *server.Replay) {
 		fmt.Fprintf(out, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("archive", "%s", r.Dir)
-	line("segments", "%s, %s bytes", grouped(uint64(r.Segments)), grouped(uint64(r.Bytes)))
-	line("entries", "1 to %s, applied up to %s: %s commands", grouped(r.Last), grouped(r.Applied), grouped(r.Commands))
-	line("events", "%s in %v, %s/s", grouped(r.Events), r.Took.Round(time.Millisecond), grouped(perSecond(r)))
-	equal := fmt.Sprintf("%s equal", grouped(uint64(r.Equal)))
+	line("segments", "%s, %s bytes", results.FormatCount(r.Segments), results.FormatCount(r.Bytes))
+	line("entries", "1 to %s, applied up to %s: %s commands", results.FormatCount(r.Last), results.FormatCount(r.Applied), results.FormatCount(r.Commands))
+	line("events", "%s in %v, %s/s", results.FormatCount(r.Events), r.Took.Round(time.Millisecond), results.FormatCount(perSecond(r)))
+	equal := fmt.Sprintf("%s equal", results.FormatCount(r.Equal))
 	if r.Equal > 0 {
-		equal += ", the last after entry " + grouped(r.EqualUpTo)
+		equal += ", the last after entry " + results.FormatCount(r.EqualUpTo)
 	}
 	if r.Unknown > 0 {
-		equal += fmt.Sprintf("; %s of another version not compared", grouped(uint64(r.Unknown)))
+		equal += fmt.Sprintf("; %s of another version not compared", results.FormatCount(r.Unknown))
 	}
 	line("digests", "%s", equal)
-	line("state", "%x after entry %s", r.Sum, grouped(r.Applied))
-	line("gaps", "%s", grouped(uint64(r.GapCount)))
+	line("state", "%x after entry %s", r.Sum, results.FormatCount(r.Applied))
+	line("gaps", "%s", results.FormatCount(r.GapCount))
 	for _, gap := range r.Gaps {
 		why := "lost"
 		switch {
@@ -106,12 +107,12 @@ func printReplay(out io.Writer, r *server.Replay) {
 		case gap.From == 1:
 			why = "no longer kept, or lost"
 		}
-		fmt.Fprintf(out, "    entries %s to %s: %s\n", grouped(gap.From), grouped(gap.To), why)
+		fmt.Fprintf(out, "    entries %s to %s: %s\n", results.FormatCount(gap.From), results.FormatCount(gap.To), why)
 	}
 	if more := r.GapCount - len(r.Gaps); more > 0 {
-		fmt.Fprintf(out, "    … and %s more\n", grouped(uint64(more)))
+		fmt.Fprintf(out, "    … and %s more\n", results.FormatCount(more))
 	}
-	line("damaged", "%s", grouped(uint64(r.Damaged)))
+	line("damaged", "%s", results.FormatCount(r.Damaged))
 	for _, d := range r.Damages {
 		if d.Torn {
 			fmt.Fprintf(out, "    %v: no damage, the node had not finished it\n", &d)
@@ -120,18 +121,18 @@ func printReplay(out io.Writer, r *server.Replay) {
 		fmt.Fprintf(out, "    %v\n", &d)
 	}
 	if more := r.Damaged - len(r.Damages); more > 0 {
-		fmt.Fprintf(out, "    … and %s more\n", grouped(uint64(more)))
+		fmt.Fprintf(out, "    … and %s more\n", results.FormatCount(more))
 	}
 	verdict, why := r.Verdict()
 	switch verdict {
 	case server.Proven:
-		fmt.Fprintf(out, "\n  ✓ EQUAL  the rebuilt state had every digest, up to entry %s\n", grouped(r.EqualUpTo))
+		fmt.Fprintf(out, "\n  ✓ EQUAL  the rebuilt state had every digest, up to entry %s\n", results.FormatCount(r.EqualUpTo))
 		if r.Applied > r.EqualUpTo {
-			fmt.Fprintf(out, "           no digest covers the entries after it, up to %s\n", grouped(r.Applied))
+			fmt.Fprintf(out, "           no digest covers the entries after it, up to %s\n", results.FormatCount(r.Applied))
 		}
 	case server.Differs:
-		fmt.Fprintf(out, "\n  ✗ DIFFERS  %s; equal up to entry %s\n", why, grouped(r.Differs.EqualUpTo))
+		fmt.Fprintf(out, "\n  ✗ DIFFERS  %s; equal up to entry %s\n", why, results.FormatCount(r.Differs.EqualUpTo))
 	case server.Unproven:
-		fmt.Fprintf(out, "\n  ✗ NOT PROVEN  %s; equal up to entry %s\n", why, grouped(r.EqualUpTo))
+		fmt.Fprintf(out, "\n  ✗ NOT PROVEN  %s; equal up to entry %s\n", why, results.FormatCount(r.EqualUpTo))
 	}
 }

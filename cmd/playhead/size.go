@@ -32,12 +32,3 @@ func parseSize(text string) (int64, error) {
 	}
 	return 0, fmt.Errorf("expected a size such as 16GiB or 500MB, got %q", text)
 }
-
-// grouped writes a number with commas between thousands.
-func grouped(n uint64) string {
-	digits := strconv.FormatUint(n, 10)
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
-	}
-	return digits
-}

@@ -14,12 +14,3 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
-
-func TestGrouped(t *testing.T) {
-	t.Parallel()
-	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := grouped(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
-	}
-}

@@ -170,17 +170,29 @@ func (r *reader) get(ctx context.Context, account uint64, path string, answer an
 }
 
 func (r *reader) once(ctx context.Context, url string) (status int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, nil, err
 	}
-	response, err := r.client.Do(request)
+	status, _, body, err = r.send(request)
+	return status, body, err
+}
+
+// send makes a request, which may be sent again, and reads its answer.
+func (r *reader) send(request *http.Request) (status int, header http.Header, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(request.Context(), askTimeout)
+	defer cancel()
+	sent := request.Clone(ctx)
+	if request.GetBody != nil {
+		if sent.Body, err = request.GetBody(); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	response, err := r.client.Do(sent)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	return response.StatusCode, body, err
+	return response.StatusCode, response.Header, body, err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -99,13 +98,16 @@ func (r *reader) digests(ctx context.Context, url, index string) (node nodeDiges
 func (r *reader) exchange(request *http.Request, answer any) (http.Header, error) {
 	var err error
 	for range askTries {
-		var header http.Header
-		var body []byte
-		if header, body, err = r.try(request); err == nil {
-			if answer != nil {
-				err = json.Unmarshal(body, answer)
-			}
-			return header, err
+		status, header, body, sendErr := r.send(request)
+		switch {
+		case sendErr != nil:
+			err = sendErr
+		case status != http.StatusOK:
+			err = fmt.Errorf("%s %s: status %d: %s", request.Method, request.URL, status, body)
+		case answer == nil:
+			return header, nil
+		default:
+			return header, json.Unmarshal(body, answer)
 		}
 		select {
 		case <-request.Context().Done():
@@ -114,23 +116,4 @@ func (r *reader) exchange(request *http.Request, answer any) (http.Header, error
 		}
 	}
 	return nil, err
-}
-
-func (r *reader) try(request *http.Request) (http.Header, []byte, error) {
-	ctx, cancel := context.WithTimeout(request.Context(), askTimeout)
-	defer cancel()
-	again := request.Clone(ctx)
-	if request.GetBody != nil {
-		again.Body, _ = request.GetBody() // of a string: it cannot fail
-	}
-	response, err := r.client.Do(again)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s %s: %s: %s", request.Method, request.URL, response.Status, body)
-	}
-	return response.Header, body, err
 }

@@ -30,10 +30,7 @@ func TestArchivesReplayToTheSameState(t *testing.T) {
 		s.snapshot(node)
 	}
 	s.more(200)
-	s.killAll()
-	s.end()
-	s.restartAll()
-	s.check() // every node has applied what the others have
+	s.killAllAndCheck() // every node has applied what the others have
 	if err := cluster.Stop(); err != nil {
 		t.Fatal(err)
 	}

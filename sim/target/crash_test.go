@@ -63,10 +63,7 @@ func surviveSIGKILL(t *testing.T, cluster *Cluster) {
 		s.snapshot(node)
 	}
 	s.more(200)
-	s.killAll()
-	s.end()
-	s.restartAll()
-	s.check()
+	s.killAllAndCheck()
 }
 
 // The same for a cluster of one, where nobody else has the event.
@@ -90,10 +87,7 @@ func surviveSIGKILLAlone(t *testing.T, cluster *Cluster) {
 		s.restartAll()
 	}
 	s.more(200)
-	s.killAll()
-	s.end()
-	s.restartAll()
-	s.check()
+	s.killAllAndCheck()
 }
 
 // storm is many devices that write to a cluster while it breaks.
@@ -240,6 +234,15 @@ func (s *storm) killAndRestart(node *Node) {
 	}
 	mustBeReady(s.t, node)
 	s.more(200)
+}
+
+// killAllAndCheck ends the storm with every node killed at once.
+func (s *storm) killAllAndCheck() {
+	s.t.Helper()
+	s.killAll()
+	s.end()
+	s.restartAll()
+	s.check()
 }
 
 func (s *storm) killAll() {
