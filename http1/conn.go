@@ -62,12 +62,16 @@ func Dial(ctx context.Context, address string, maxBody int) (*Conn, error) {
 	return NewConn(conn, maxBody), nil
 }
 
-// NewConn talks over an open connection, which is the Conn's from then on.
+// NewConn talks over an open connection, which is the Conn's from then on. It may be
+// one of TLS that was established already.
 func NewConn(conn net.Conn, maxBody int) *Conn {
 	if maxBody <= 0 {
 		maxBody = DefaultMaxBody
 	}
 	c := &Conn{conn: conn, maxBody: maxBody, buf: make([]byte, firstBytes)}
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS over it
+		conn = over.NetConn()
+	}
 	if socket, ok := conn.(syscall.Conn); ok {
 		if raw, err := socket.SyscallConn(); err == nil {
 			c.raw = raw

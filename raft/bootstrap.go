@@ -54,13 +54,18 @@ func (n *Node) discover() {
 	defer cancel()
 	tick := time.NewTicker(discoverEvery)
 	defer tick.Stop()
+	told := time.Now()
 	for {
-		answers := n.askFounders(ctx)
+		answers, silence := n.askFounders(ctx)
 		founders, err := foundingNodes(answers)
 		switch {
 		case n.raft.LastIndex() > 0: // a leader found us first
 			return
 		case errors.Is(err, errNotYet):
+			if time.Since(told) > repeatEvery {
+				n.logger.Warn("not founding a cluster yet: waiting for all nodes of join to answer", "reason", silence)
+				told = time.Now()
+			}
 		case err == nil:
 			if err := n.found(founders); err != nil {
 				n.logger.Error("founding the cluster failed", "error", err)
@@ -80,12 +85,24 @@ func (n *Node) discover() {
 	}
 }
 
-// askFounders asks every node of join but ourselves; nil where none answered.
-func (n *Node) askFounders(ctx context.Context) []*helloAnswer {
+// askFounders asks every node of join but ourselves; nil where none answered, and
+// why. It found at an address the node that has it: nobody names another's.
+func (n *Node) askFounders(ctx context.Context) (answers []*helloAnswer, silence error) {
 	own := n.hello()
 	others := slices.DeleteFunc(slices.Clone(n.cfg.Join), func(a string) bool { return a == n.cfg.RaftAddress })
-	fresh := peerBook{nodeID: n.cfg.NodeID, known: map[string]peerEntry{}}
-	return append(fresh.askAll(ctx, others), &own)
+	fresh := newPeerBook(n.cfg)
+	answers = fresh.askAll(ctx, others)
+	var reasons []error
+	for i, answer := range answers {
+		if answer == nil {
+			known, _ := fresh.look(others[i])
+			reasons = append(reasons, known.err)
+		} else if answer.RaftAddress != others[i] {
+			reasons = append(reasons, fmt.Errorf("%s answers at %s and says that it is at %s", answer.NodeID, others[i], answer.RaftAddress))
+			answers[i] = nil
+		}
+	}
+	return append(answers, &own), errors.Join(reasons...)
 }
 
 // foundingNodes decides from the answers of all nodes of join. Every node that

@@ -15,9 +15,9 @@ import (
 
 func TestFollowerTellsTheLeader(t *testing.T) {
 	c := rafttest.NewCluster(t, 3, newList)
-	want, err := c.Leader(t).LeaderHTTP(within(t, time.Second))
-	if err != nil {
-		t.Fatal(err)
+	want, err := c.Leader(t).Leader(within(t, time.Second))
+	if err != nil || want.NodeID != c.Leader(t).Status().NodeID {
+		t.Fatalf("the leader says that %+v leads, %v", want, err)
 	}
 	for _, follower := range c.Followers(t) {
 		if _, _, err := follower.Propose(within(t, time.Second), []byte("x")); !errors.Is(err, raft.ErrNotLeader) {
@@ -29,8 +29,8 @@ func TestFollowerTellsTheLeader(t *testing.T) {
 		if _, err := follower.LinearizableReadIndex(within(t, time.Second)); !errors.Is(err, raft.ErrNotLeader) {
 			t.Errorf("linearizable read on a follower: %v", err)
 		}
-		rafttest.Eventually(t, 10*time.Second, "the follower knows the leader's HTTP address", func() bool {
-			got, err := follower.LeaderHTTP(within(t, time.Second))
+		rafttest.Eventually(t, 10*time.Second, "the follower knows the leader", func() bool {
+			got, err := follower.Leader(within(t, time.Second))
 			return err == nil && got == want
 		})
 	}

@@ -71,6 +71,11 @@ type Config struct {
 	// on disk it is ignored.
 	BootstrapExpect int
 
+	// Identity is asked for at each new connection between nodes, so that a
+	// certificate can be renewed; it does not block. nil: the nodes speak in the
+	// clear and believe whoever reaches the raft port.
+	Identity func() Identity
+
 	Batch BatchLimits
 
 	HeartbeatTimeout time.Duration // without a leader's word before an election; 1 s

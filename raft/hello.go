@@ -20,7 +20,7 @@ const (
 	maxHelloRequestBytes = 256
 	maxHelloAnswerBytes  = 4096
 	helloServeWithin     = time.Second
-	helloAskWithin       = 300 * time.Millisecond
+	helloAskWithin       = 500 * time.Millisecond // three times the way there and back, with TLS
 )
 
 type helloRequest struct {
@@ -28,7 +28,8 @@ type helloRequest struct {
 	NodeID  string `json:"node_id"` // who asks
 }
 
-// helloAnswer is what a node says of itself to anyone who can reach its raft port.
+// helloAnswer is what a node says of itself to the other nodes: to anyone who can
+// reach its raft port, where the nodes do not prove who they are.
 type helloAnswer struct {
 	NodeID       string `json:"node_id"`
 	ClusterID    string `json:"cluster_id"` // empty: in no cluster, or not known yet
@@ -41,7 +42,8 @@ type helloAnswer struct {
 }
 
 // serveHello answers one request on a connection whose first byte was read.
-// Whatever is not exactly one line of the request is cut without an answer.
+// Whatever is not exactly one line of the request, or names another node than the
+// one that asks, is cut without an answer.
 func serveHello(conn net.Conn, answer func() helloAnswer) {
 	_ = conn.SetDeadline(time.Now().Add(helloServeWithin))
 	line, err := readLine(conn, maxHelloRequestBytes)
@@ -52,6 +54,9 @@ func serveHello(conn net.Conn, answer func() helloAnswer) {
 	if err := json.Unmarshal(line, &request); err != nil || request.Version != 1 {
 		return
 	}
+	if held, ok := conn.(*heldConn); ok && !names(held.Conn, request.NodeID) {
+		return
+	}
 	body, err := json.Marshal(answer())
 	if err != nil {
 		return
@@ -60,20 +65,23 @@ func serveHello(conn net.Conn, answer func() helloAnswer) {
 }
 
 // askHello asks the node at a raft address who it is, within helloAskWithin.
-func askHello(ctx context.Context, to, nodeID string) (helloAnswer, error) {
+func askHello(ctx context.Context, to, nodeID string, identity func() Identity) (helloAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloAskWithin)
 	defer cancel()
-	answer, err := exchangeHello(ctx, to, nodeID)
+	answer, err := exchangeHello(ctx, to, nodeID, identity)
 	if err != nil {
 		return helloAnswer{}, fmt.Errorf("hello to %s: %w", to, err)
 	}
 	return answer, nil
 }
 
-func exchangeHello(ctx context.Context, to, nodeID string) (answer helloAnswer, err error) {
+func exchangeHello(ctx context.Context, to, nodeID string, identity func() Identity) (answer helloAnswer, err error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", to)
 	if err != nil {
+		return answer, err
+	}
+	if conn, err = prove(ctx, conn, identity, ""); err != nil {
 		return answer, err
 	}
 	defer func() { _ = conn.Close() }()
@@ -98,6 +106,9 @@ func exchangeHello(ctx context.Context, to, nodeID string) (answer helloAnswer, 
 	if answer.NodeID == "" || answer.RaftAddress == "" {
 		return answer, errors.New("the answer names no node")
 	}
+	if !names(conn, answer.NodeID) {
+		return answer, fmt.Errorf("it says that it is %q, its certificate does not", answer.NodeID)
+	}
 	return answer, nil
 }
 
@@ -118,10 +129,15 @@ const (
 
 // peerBook remembers the HTTP addresses of the peers.
 type peerBook struct {
-	nodeID string             // ours, named when asking
-	asking singleflight.Group // one question at a time to an address
-	mu     sync.Mutex
-	known  map[string]peerEntry // by raft address; pruned when the members change
+	nodeID   string             // ours, named when asking
+	identity func() Identity    // nil: peers are believed
+	asking   singleflight.Group // one question at a time to an address
+	mu       sync.Mutex
+	known    map[string]peerEntry // by raft address; pruned when the members change
+}
+
+func newPeerBook(cfg Config) *peerBook {
+	return &peerBook{nodeID: cfg.NodeID, identity: cfg.Identity, known: map[string]peerEntry{}}
 }
 
 type peerEntry struct {
@@ -142,7 +158,7 @@ func (p *peerBook) ask(ctx context.Context, raftAddress string) (helloAnswer, er
 		if known, fresh := p.look(raftAddress); fresh { // answered a moment ago
 			return known, nil
 		}
-		answer, err := askHello(context.WithoutCancel(ctx), raftAddress, p.nodeID)
+		answer, err := askHello(context.WithoutCancel(ctx), raftAddress, p.nodeID, p.identity)
 		return p.note(raftAddress, answer, err), nil
 	})
 	select {

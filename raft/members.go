@@ -14,46 +14,6 @@ import (
 // changeWithin bounds a change of the members whose ctx has no deadline.
 const changeWithin = 10 * time.Second
 
-// LeaderHTTP is the HTTP address of the current leader. While none is known, or it
-// does not answer, it waits for the next; when ctx ends first, ErrNoLeader. The
-// address is remembered for ten seconds, or until the leader changes.
-func (n *Node) LeaderHTTP(ctx context.Context) (string, error) {
-	for {
-		changed := n.changed.changed()
-		address, err := n.leaderHTTP(ctx)
-		if err == nil {
-			return address, nil
-		}
-		select {
-		case <-changed:
-		case <-time.After(peerRetryAfter):
-		case <-ctx.Done():
-			return "", err
-		case <-n.closing:
-			return "", ErrClosed
-		}
-	}
-}
-
-func (n *Node) leaderHTTP(ctx context.Context) (string, error) {
-	raftAddress, id := n.raft.LeaderWithID()
-	switch {
-	case id == "":
-		return "", ErrNoLeader
-	case string(id) == n.cfg.NodeID:
-		return n.cfg.HTTPAddress, nil
-	}
-	answer, err := n.peers.ask(ctx, string(raftAddress))
-	switch {
-	case answer.NodeID == string(id): // the last known answer, if it does not answer now
-		return answer.HTTPAddress, nil
-	case err != nil:
-		return "", fmt.Errorf("%w: %s does not answer: %w", ErrNoLeader, id, err)
-	}
-	n.peers.forget()
-	return "", fmt.Errorf("%w: %s answers at the address of %s", ErrNoLeader, answer.NodeID, id)
-}
-
 // Status is what this node knows at the moment.
 func (n *Node) Status() Status {
 	_, leaderID := n.raft.LeaderWithID()
@@ -73,7 +33,7 @@ func (n *Node) Place() Place {
 func (n *Node) MemberCount() int { return len(n.servers()) }
 
 // Members are the nodes of the latest configuration, by id. It asks peers for their
-// HTTP addresses, for at most 300 ms.
+// HTTP addresses, for at most half a second.
 func (n *Node) Members(ctx context.Context) []Member {
 	servers := n.servers()
 	members := make([]Member, 0, len(servers))
@@ -104,6 +64,16 @@ func (n *Node) servers() []hraft.Server {
 	})
 }
 
+// memberAt is the id of the member that has this raft address, empty if none has.
+func (n *Node) memberAt(raftAddress string) string {
+	for _, s := range n.servers() {
+		if string(s.Address) == raftAddress {
+			return string(s.ID)
+		}
+	}
+	return ""
+}
+
 func (n *Node) server(id string) (hraft.Server, bool) {
 	for _, s := range n.servers() {
 		if string(s.ID) == id {
@@ -120,7 +90,7 @@ func (n *Node) AddMember(ctx context.Context, id, raftAddress string, voter bool
 	if _, err := n.waitLeading(ctx); err != nil { // from then on the cluster's id is known
 		return err
 	}
-	answer, err := askHello(ctx, raftAddress, n.cfg.NodeID)
+	answer, err := askHello(ctx, raftAddress, n.cfg.NodeID, n.cfg.Identity)
 	if err != nil {
 		return fmt.Errorf("%w: %s does not answer: %w", ErrMemberRefused, id, err)
 	}
@@ -215,7 +185,7 @@ func (n *Node) successor(ctx context.Context, id string) (hraft.Server, error) {
 	for i, s := range candidates {
 		addresses[i] = string(s.Address)
 	}
-	fresh := peerBook{nodeID: n.cfg.NodeID, known: map[string]peerEntry{}}
+	fresh := newPeerBook(n.cfg)
 	best, bestIndex := -1, uint64(0)
 	for i, answer := range fresh.askAll(ctx, addresses) {
 		if answer != nil && answer.NodeID == string(candidates[i].ID) && (best < 0 || answer.LastIndex > bestIndex) {

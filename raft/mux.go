@@ -1,8 +1,12 @@
 package raft
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,22 +20,29 @@ const (
 	maxRaftConns    = 512             // open connections of peers, in and out
 	maxUnsaidConns  = 256             // connections that have not said what they are
 	maxControlConns = 64              // connections that say hello
-	firstByteWithin = 2 * time.Second // a new connection's first byte
-	// helloByte begins a hello; hashicorp/raft's requests begin with 0 to 4.
+	firstByteWithin = 2 * time.Second // a new connection's first byte, its TLS handshake included
+	// helloByte begins a hello, forwardByte requests that a node passes on;
+	// hashicorp/raft's requests begin with 0 to 4.
 	helloByte    = 'H'
+	forwardByte  = 'F'
 	lastRaftByte = 15
 )
 
 var errIsolated = errors.New("this node has fallen silent until its disk or leadership recovers")
 
-// mux is the raft port. It tells hashicorp/raft's protocol and hello apart by
-// the first byte of a connection, and holds every connection, so that a node
-// can fall silent at once. It implements hraft.StreamLayer.
+// mux is the raft port. It tells hashicorp/raft's protocol, hello and requests
+// passed on apart by the first byte of a connection, and holds those of the log,
+// so that a node can fall silent at once. It implements hraft.StreamLayer.
 type mux struct {
 	listener net.Listener
 	address  string // told to the peers
 	hello    func(net.Conn)
 	dial     func(network, address string, timeout time.Duration) (net.Conn, error)
+	identity func() Identity                 // nil: nobody proves anything
+	memberAt func(raftAddress string) string // the id of the member that has it; empty: none
+	logger   *slog.Logger
+
+	forwarded *forwarded
 
 	raft    chan net.Conn
 	unsaid  chan struct{} // tokens
@@ -40,8 +51,9 @@ type mux struct {
 	closed  sync.Once
 	silent  atomic.Bool
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	mu      sync.Mutex
+	conns   map[net.Conn]struct{} // as they were accepted or dialled, below TLS
+	refused time.Time             // when a refused connection was logged last
 }
 
 // newMux listens on address; serve has to be called once hello is known.
@@ -55,6 +67,7 @@ func newMux(address string) (*mux, error) {
 	}
 	return &mux{
 		listener: listener, address: address, dial: net.DialTimeout,
+		logger: slog.New(slog.DiscardHandler), forwarded: newForwarded(listener.Addr()),
 		raft:    make(chan net.Conn),
 		unsaid:  make(chan struct{}, maxUnsaidConns),
 		control: make(chan struct{}, maxControlConns),
@@ -86,24 +99,22 @@ func (m *mux) serve(hello func(net.Conn)) {
 	}()
 }
 
-// sort reads the first byte and hands the connection on.
+// sort learns from whom a connection is, reads its first byte and hands it on.
 func (m *mux) sort(conn net.Conn) {
 	held, err := m.hold(conn)
 	if err != nil {
 		<-m.unsaid
 		return
 	}
-	first := make([]byte, 1)
-	_ = conn.SetReadDeadline(time.Now().Add(firstByteWithin))
-	_, err = io.ReadFull(conn, first)
-	<-m.unsaid // from here on raft's connections and hellos are counted apart
+	first, err := m.begin(held)
+	<-m.unsaid // from here on raft's connections, hellos and forwarding are counted apart
 	if err != nil {
+		m.logRefused(conn, err)
 		_ = held.Close()
 		return
 	}
-	_ = conn.SetReadDeadline(time.Time{})
 	switch {
-	case first[0] == helloByte:
+	case first == helloByte:
 		select {
 		case m.control <- struct{}{}:
 			m.hello(held)
@@ -111,8 +122,11 @@ func (m *mux) sort(conn net.Conn) {
 		default:
 		}
 		_ = held.Close()
-	case first[0] <= lastRaftByte:
-		held.first = first
+	case first == forwardByte:
+		m.release(held)
+		m.forwarded.hand(held.Conn)
+	case first <= lastRaftByte:
+		held.first = []byte{first}
 		select {
 		case m.raft <- held:
 		case <-m.done:
@@ -123,11 +137,40 @@ func (m *mux) sort(conn net.Conn) {
 	}
 }
 
+// begin reads the first byte, of a node that has proven to be one.
+func (m *mux) begin(held *heldConn) (byte, error) {
+	_ = held.raw.SetDeadline(time.Now().Add(firstByteWithin))
+	if m.identity != nil {
+		secure := tls.Server(held.raw, m.identity().forAccepting())
+		if err := secure.Handshake(); err != nil {
+			return 0, err
+		}
+		held.Conn = secureConn{secure}
+	}
+	var first [1]byte
+	if _, err := io.ReadFull(held, first[:]); err != nil {
+		return 0, err
+	}
+	return first[0], held.raw.SetDeadline(time.Time{})
+}
+
+// logRefused tells of one that is no node, or is silent; not of each.
+func (m *mux) logRefused(conn net.Conn, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.identity == nil || time.Since(m.refused) < repeatEvery {
+		return
+	}
+	m.refused = time.Now()
+	m.logger.Warn("refused a connection to the raft port", "from", conn.RemoteAddr().String(), "error", err)
+}
+
 // heldConn is a connection the mux knows of; first is given back to the reader.
 type heldConn struct {
-	net.Conn
-	mux   *mux
-	first []byte
+	net.Conn // with TLS, if the nodes have it
+	raw      net.Conn
+	mux      *mux
+	first    []byte
 }
 
 func (c *heldConn) Read(p []byte) (int, error) {
@@ -140,10 +183,15 @@ func (c *heldConn) Read(p []byte) (int, error) {
 }
 
 func (c *heldConn) Close() error {
-	c.mux.mu.Lock()
-	delete(c.mux.conns, c.Conn)
-	c.mux.mu.Unlock()
-	return c.Conn.Close()
+	c.mux.release(c)
+	return c.raw.Close()
+}
+
+// release lets a connection live on when the node falls silent.
+func (m *mux) release(c *heldConn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.conns, c.raw)
 }
 
 func (m *mux) hold(conn net.Conn) (*heldConn, error) {
@@ -161,7 +209,7 @@ func (m *mux) hold(conn net.Conn) (*heldConn, error) {
 		return nil, errors.Join(errors.New("too many connections on the raft port"), conn.Close())
 	}
 	m.conns[conn] = struct{}{}
-	return &heldConn{Conn: conn, mux: m}, nil
+	return &heldConn{Conn: conn, raw: conn, mux: m}, nil
 }
 
 // isolate cuts every connection and refuses new ones, or ends that.
@@ -196,7 +244,7 @@ func (m *mux) Close() error {
 	var err error
 	m.closed.Do(func() {
 		close(m.done)
-		err = m.listener.Close()
+		err = errors.Join(m.listener.Close(), m.forwarded.Close())
 		m.mu.Lock()
 		m.closeConns()
 		m.mu.Unlock()
@@ -212,11 +260,24 @@ func (m *mux) Dial(to hraft.ServerAddress, timeout time.Duration) (net.Conn, err
 	if m.silent.Load() {
 		return nil, errIsolated
 	}
-	conn, err := m.dial("tcp", string(to), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	raw, err := m.dial("tcp", string(to), timeout)
 	if err != nil {
 		return nil, err
 	}
-	return m.hold(conn)
+	held, err := m.hold(raw)
+	if err != nil || m.identity == nil {
+		return held, err
+	}
+	id := m.memberAt(string(to))
+	if id == "" {
+		return nil, errors.Join(fmt.Errorf("no member is at %s", to), held.Close())
+	}
+	if held.Conn, err = prove(ctx, raw, m.identity, id); err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return held, nil
 }
 
 // address is a net.Addr for host:port as it was configured.

@@ -38,7 +38,7 @@ type Node struct {
 	machine *machine
 	batcher *batcher
 	verify  verifier
-	peers   peerBook
+	peers   *peerBook
 
 	snapshots *snapshotStore
 
@@ -81,11 +81,12 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 	n := &Node{
 		cfg: cfg, mux: mux, store: store,
 		logger:   cfg.Logger.With("node_id", cfg.NodeID),
-		peers:    peerBook{nodeID: cfg.NodeID, known: map[string]peerEntry{}},
+		peers:    newPeerBook(cfg),
 		observed: make(chan hraft.Observation, 1),
 		closing:  closing,
 		closed:   make(chan struct{}),
 	}
+	mux.identity, mux.logger = cfg.Identity, n.logger
 	n.batcher = newBatcher(cfg.Batch, n.submit, n.stamp, n.fate)
 	n.batcher.decided = cfg.OnEntry
 	n.machine = &machine{sm: sm, wantsAnswers: n.batcher.wantsAnswers, newTerm: &n.changed, closing: n.closing}
@@ -147,6 +148,7 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 	// Votes are asked for only after NewRaft has returned and set commitIndex.
 	ready := make(chan struct{})
 	n.guard.commitIndex = func() uint64 { <-ready; return n.raft.CommitIndex() }
+	n.mux.memberAt = func(raftAddress string) string { <-ready; return n.memberAt(raftAddress) }
 	founder := &founderGuard{
 		self: hraft.ServerID(n.cfg.NodeID), logger: n.logger, founded: n.guard.hasFounded,
 		members: func() []hraft.Server { <-ready; return n.raft.GetConfiguration().Configuration().Servers },

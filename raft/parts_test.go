@@ -92,7 +92,7 @@ func helloServer(t *testing.T) *mux {
 
 func TestHello(t *testing.T) {
 	m := helloServer(t)
-	got, err := askHello(t.Context(), m.address, "n2")
+	got, err := askHello(t.Context(), m.address, "n2", nil)
 	if err != nil || got.NodeID != "n1" || got.LastIndex != 3 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -125,7 +125,7 @@ func TestHelloRejectsGarbage(t *testing.T) {
 			}
 		})
 	}
-	if _, err := askHello(t.Context(), m.address, "n2"); err != nil {
+	if _, err := askHello(t.Context(), m.address, "n2", nil); err != nil {
 		t.Errorf("a proper hello after the garbage: %v", err)
 	}
 }
@@ -146,7 +146,7 @@ func TestHelloAnswerIsLimited(t *testing.T) {
 		_, _ = conn.Write(append(body, '\n'))
 		_, _ = io.Copy(io.Discard, conn)
 	}()
-	if got, err := askHello(t.Context(), listener.Addr().String(), "n2"); err == nil {
+	if got, err := askHello(t.Context(), listener.Addr().String(), "n2", nil); err == nil {
 		t.Errorf("an oversized answer was taken: %d bytes of a name", len(got.NodeID))
 	}
 }

@@ -66,7 +66,7 @@ type Place struct {
 // Errors that a caller tells apart with errors.Is.
 var (
 	// ErrNotLeader: this node does not lead; the command was certainly not and
-	// will never be committed. Ask [Node.LeaderHTTP] for the node to turn to.
+	// will never be committed. [Node.Leader] is the node to turn to.
 	ErrNotLeader = errors.New("this node is not the leader")
 
 	// ErrNoLeader: no leader is known at the moment.

@@ -65,10 +65,6 @@ func (s *Server) postMember(c echo.Context) error {
 	if member.RaftAddress == "" {
 		return badField("raft_address", "host:port")
 	}
-	if !s.dialable {
-		return newProblem(http.StatusConflict, "this node listens for clients on "+s.HTTPAddress()+
-			", which other nodes cannot dial: start it with an address that they can before others join it")
-	}
 	return s.reconfigure(c, scratch.body, func(ctx context.Context) error {
 		return s.node.AddMember(ctx, member.NodeID, member.RaftAddress, member.Voter == nil || *member.Voter)
 	})

@@ -26,7 +26,7 @@ func FuzzCollect(f *testing.F) {
 	f.Add([]byte(nil), uint8(0))
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
 		s, taken := &Server{rules: goldenRules}, &scratch{body: body}
-		valid, err := s.collect(taken, types[int(kind)%len(types)])
+		valid, err := s.collect(taken, types[int(kind)%len(types)], 0)
 		if err != nil {
 			if p := problemOf(err); p.Status != http.StatusBadRequest || valid != 0 {
 				t.Fatalf("%v is told as %+v, %d are valid", err, p, valid)

@@ -48,7 +48,7 @@ func goldenCommands(t testing.TB) []goldenCommand {
 	}
 	body = append(body, "nonsense\n"...)
 	s, batch := &Server{rules: goldenRules}, &scratch{body: body}
-	if valid, err := s.collect(batch, "application/x-ndjson"); err != nil || valid != 2 {
+	if valid, err := s.collect(batch, "application/x-ndjson", 0); err != nil || valid != 2 {
 		t.Fatalf("collect: %d, %v", valid, err)
 	}
 	return []goldenCommand{

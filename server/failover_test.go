@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -184,37 +183,5 @@ func TestConfigRefused(t *testing.T) {
 			t.Errorf("%s: opened", name)
 			_ = s.Close(t.Context())
 		}
-	}
-}
-
-// TestListenOnAllAddresses: nobody can dial that, so it is for a node alone, which
-// takes no other in.
-func TestListenOnAllAddresses(t *testing.T) {
-	t.Parallel()
-	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0"} {
-		for name, change := range map[string]func(*Config){
-			"to be added": func(c *Config) { c.Raft.BootstrapExpect = 0 },
-			"one of two": func(c *Config) {
-				c.Raft.RaftAddress, c.Raft.BootstrapExpect = "127.0.0.1:1", 2
-				c.Raft.Join = []string{"127.0.0.1:1", "127.0.0.1:2"}
-			},
-			"joining": func(c *Config) { c.Raft.RaftAddress, c.Raft.Join = "127.0.0.1:1", []string{"127.0.0.1:1"} },
-		} {
-			cfg := testConfig(t.TempDir())
-			change(&cfg)
-			if err := cfg.Validate(); err != nil {
-				t.Errorf("%s on %s: %v", name, cfg.HTTPAddress, err)
-			}
-			cfg.HTTPAddress = address
-			if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "http is "+address) {
-				t.Errorf("%s on %s: %v", name, address, err)
-			}
-		}
-	}
-	n := startSingle(t, func(c *Config) { c.HTTPAddress = "0.0.0.0:0" })
-	n.tell(t, newEvent(1, 1, "start"))
-	p := n.send(t, http.MethodPost, "/v1/cluster/members", `{"node_id":"n2","raft_address":"127.0.0.1:1"}`).wantProblem(t, http.StatusConflict, "")
-	if detail, _ := p["detail"].(string); !strings.Contains(detail, "cannot dial") {
-		t.Errorf("refused because %s", detail)
 	}
 }

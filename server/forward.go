@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,12 +15,9 @@ import (
 	"github.com/playhead-load/playhead/raft"
 )
 
-// headerForwarded says that a node has passed the request on already, so that two
-// nodes which each take the other for the leader do not play tennis.
-const headerForwarded = "Playhead-Forwarded"
-
 const (
 	forwardConnections = 512 // idle connections kept to the leader
+	forwardDials       = 32  // connections being opened; each is unknown to the leader until it has said what it is
 	forwardDialTimeout = time.Second
 	forwardIdle        = time.Minute            // then an idle connection is not used again; the leader closes it after idleTimeout
 	forwardLook        = 100 * time.Millisecond // a connection idle for longer is looked at first
@@ -28,11 +27,14 @@ const (
 
 var errForwarderClosed = errors.New("this node is closing")
 
-// forwarder passes requests on to the node that leads, over connections with one
-// request under way each.
+// forwarder passes requests on to the node that leads, over connections to its raft
+// port with one request under way each.
 type forwarder struct {
+	dial    func(context.Context, raft.Peer) (net.Conn, error)
+	dialing chan struct{} // tokens
+
 	mu     sync.Mutex
-	leader string     // whom idle connections lead to
+	leader raft.Peer  // whom idle connections lead to
 	idle   []idleLink // the last used at the end
 	busy   map[link]struct{}
 	closed bool
@@ -45,10 +47,12 @@ type idleLink struct {
 	since time.Time
 }
 
-func newForwarder() *forwarder { return &forwarder{busy: map[link]struct{}{}} }
+func newForwarder(dial func(context.Context, raft.Peer) (net.Conn, error)) *forwarder {
+	return &forwarder{dial: dial, dialing: make(chan struct{}, forwardDials), busy: map[link]struct{}{}}
+}
 
 // take returns a connection to the leader, which goes back by put.
-func (f *forwarder) take(ctx context.Context, leader string) (link, error) {
+func (f *forwarder) take(ctx context.Context, leader raft.Peer) (link, error) {
 	now := time.Now()
 	for {
 		l, since, err := f.takeIdle(leader, now)
@@ -63,12 +67,11 @@ func (f *forwarder) take(ctx context.Context, leader string) (link, error) {
 		}
 		f.put(l, leader, false)
 	}
-	ctx, cancel := context.WithTimeout(ctx, forwardDialTimeout)
-	defer cancel()
-	l, err := http1.Dial(ctx, leader, forwardAnswerBytes)
+	conn, err := f.open(ctx, leader)
 	if err != nil {
 		return nil, err
 	}
+	l := http1.NewConn(conn, forwardAnswerBytes)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -78,9 +81,21 @@ func (f *forwarder) take(ctx context.Context, leader string) (link, error) {
 	return l, nil
 }
 
+func (f *forwarder) open(ctx context.Context, leader raft.Peer) (net.Conn, error) {
+	select {
+	case f.dialing <- struct{}{}:
+		defer func() { <-f.dialing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, forwardDialTimeout)
+	defer cancel()
+	return f.dial(ctx, leader)
+}
+
 // takeIdle returns the connection that was used last, nil if there is none that is
 // of use. Those to a leader of before are closed, as are those idle for too long.
-func (f *forwarder) takeIdle(leader string, now time.Time) (l link, since time.Time, err error) {
+func (f *forwarder) takeIdle(leader raft.Peer, now time.Time) (l link, since time.Time, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -113,7 +128,7 @@ func (f *forwarder) takeIdle(leader string, now time.Time) (l link, since time.T
 }
 
 // put takes a connection back: to be used again if it is good, else to be closed.
-func (f *forwarder) put(l link, leader string, good bool) {
+func (f *forwarder) put(l link, leader raft.Peer, good bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.busy, l)
@@ -146,34 +161,41 @@ var (
 )
 
 // forward lets the leader answer the request, whose body was read already. The body
-// is the caller's again when it returns.
+// is the caller's again when it returns. What another node has passed on goes no
+// further: two nodes which each take the other for the leader are not to play tennis.
 func (s *Server) forward(c echo.Context, body []byte) error {
-	incoming := c.Request()
-	if incoming.Header.Get(headerForwarded) != "" {
+	if isPassedOn(c) {
 		return raft.ErrNotLeader
 	}
-	deadline := time.Now().Add(requestTimeout)
-	leader, err := s.node.LeaderHTTP(s.elections.context())
+	account, err := boundAccount(c)
 	if err != nil {
 		return err
 	}
+	deadline := time.Now().Add(requestTimeout)
+	leader, err := s.node.Leader(s.elections.context())
+	if err != nil {
+		return err
+	}
+	incoming := c.Request()
 	out := scratches.Get().(*scratch)
 	defer out.free()
-	request := http1.AppendHead(out.command[:0], incoming.Method, incoming.URL.RequestURI(), leader)
+	request := http1.AppendHead(out.command[:0], incoming.Method, incoming.URL.RequestURI(), leader.RaftAddress)
 	for _, name := range headersForward {
 		if v := incoming.Header.Get(name); v != "" {
 			request = http1.AppendHeader(request, name, v)
 		}
 	}
+	if account != 0 {
+		request = http1.AppendHeader(request, headerAccount, strconv.FormatUint(account, 10))
+	}
 	s.metrics.forwarded.Inc()
-	request = http1.AppendHeader(request, headerForwarded, s.nodeID)
 	request = http1.AppendBody(request, body)
 	out.command = request
 	return s.forwarder.pass(s.patience.context(), c, leader, request, deadline)
 }
 
 // pass sends a request to the leader, and its answer to the client.
-func (f *forwarder) pass(ctx context.Context, c echo.Context, leader string, request []byte, deadline time.Time) error {
+func (f *forwarder) pass(ctx context.Context, c echo.Context, leader raft.Peer, request []byte, deadline time.Time) error {
 	l, err := f.take(ctx, leader)
 	if err != nil {
 		return leaderSilent(err)

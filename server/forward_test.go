@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/playhead-load/playhead/http1"
+	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/raft/rafttest"
 )
 
@@ -60,13 +61,21 @@ func startFakeLeader(t *testing.T, answer string, closes bool) *fakeLeader {
 	return l
 }
 
+// peer is the leader as another node knows it.
+func (l *fakeLeader) peer() raft.Peer { return raft.Peer{NodeID: "leader", RaftAddress: l.Addr().String()} }
+
+func dialPlainly(ctx context.Context, to raft.Peer) (net.Conn, error) {
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", to.RaftAddress)
+}
+
 // passTo passes a small request on.
 func passTo(t *testing.T, f *forwarder, leader *fakeLeader) (*httptest.ResponseRecorder, bool, error) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	c := echo.New().NewContext(httptest.NewRequest(http.MethodPost, "/v1/events", nil), recorder)
 	request := http1.AppendBody(http1.AppendHead(nil, http.MethodPost, "/v1/events", "leader"), []byte("[]"))
-	err := f.pass(t.Context(), c, leader.Addr().String(), request, time.Now().Add(within))
+	err := f.pass(t.Context(), c, leader.peer(), request, time.Now().Add(within))
 	return recorder, c.Response().Committed, err
 }
 
@@ -74,7 +83,7 @@ const goodAnswer = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nPlayhead
 
 func TestForwardedAnswerAndConnection(t *testing.T) {
 	t.Parallel()
-	leader, f := startFakeLeader(t, goodAnswer, false), newForwarder()
+	leader, f := startFakeLeader(t, goodAnswer, false), newForwarder(dialPlainly)
 	defer f.close()
 	for range 5 {
 		got, _, err := passTo(t, f, leader)
@@ -95,8 +104,8 @@ func TestForwardedAnswerAndConnection(t *testing.T) {
 	if _, _, err := passTo(t, f, other); err != nil || other.opened.Load() != 1 {
 		t.Errorf("%v, %d connections", err, other.opened.Load())
 	}
-	if len(f.idle) != 1 || f.leader != other.Addr().String() {
-		t.Errorf("%d connections are kept, to %s", len(f.idle), f.leader)
+	if len(f.idle) != 1 || f.leader != other.peer() {
+		t.Errorf("%d connections are kept, to %v", len(f.idle), f.leader)
 	}
 }
 
@@ -104,7 +113,7 @@ func TestForwardedAnswerAndConnection(t *testing.T) {
 // lost to that.
 func TestIdleConnectionThatEnded(t *testing.T) {
 	t.Parallel()
-	leader, f := startFakeLeader(t, goodAnswer, true), newForwarder() // closes without having said so
+	leader, f := startFakeLeader(t, goodAnswer, true), newForwarder(dialPlainly) // closes without having said so
 	defer f.close()
 	for i := range 3 {
 		if _, _, err := passTo(t, f, leader); err != nil {
@@ -114,7 +123,7 @@ func TestIdleConnectionThatEnded(t *testing.T) {
 		f.idle[0].since = time.Now().Add(-2 * forwardLook)
 	}
 	f.idle[0].since = time.Now().Add(-2 * forwardIdle)
-	if l, _, err := f.takeIdle(leader.Addr().String(), time.Now()); l != nil || err != nil || len(f.idle) > 0 {
+	if l, _, err := f.takeIdle(leader.peer(), time.Now()); l != nil || err != nil || len(f.idle) > 0 {
 		t.Errorf("%v, %v: idle for too long, and it is used", l, err)
 	}
 }
@@ -129,7 +138,7 @@ func TestLeaderFallsSilentInItsAnswer(t *testing.T) {
 		"nothing": "",
 		"garbage": "who is there?\r\n\r\n",
 	} {
-		leader, f := startFakeLeader(t, answer, true), newForwarder()
+		leader, f := startFakeLeader(t, answer, true), newForwarder(dialPlainly)
 		recorder, committed, err := passTo(t, f, leader)
 		if err == nil || committed {
 			t.Errorf("%s: error %v, and %q was sent", name, err, recorder.Body)
@@ -148,7 +157,7 @@ func TestLeaderFallsSilentInItsAnswer(t *testing.T) {
 // TestForwarderCloses: what is under way ends, and nothing begins any more.
 func TestForwarderCloses(t *testing.T) {
 	t.Parallel()
-	silent, f := startFakeLeader(t, "", false), newForwarder()
+	silent, f := startFakeLeader(t, "", false), newForwarder(dialPlainly)
 	ended := make(chan error, 1)
 	go func() { _, _, err := passTo(t, f, silent); ended <- err }()
 	rafttest.Eventually(t, within, "it is passed on", func() bool {

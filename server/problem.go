@@ -123,6 +123,9 @@ func writeProblem(err error, c echo.Context) {
 	if p.retryAfterS > 0 {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(p.retryAfterS))
 	}
+	if p.Status == http.StatusUnauthorized {
+		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
+	}
 	// The client is gone if this fails: there is nobody to tell.
 	_ = c.Blob(p.Status, "application/problem+json", body)
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +48,8 @@ type Config struct {
 	DefaultStreams int
 	ArchiveBytes   int64         // beyond it the oldest events are deleted from the archive; 0 keeps all
 	ArchiveFor     time.Duration // older events are deleted from the archive; 0 keeps all
-	Raft           raft.Config   // HTTPAddress is filled in
+	Doors          Doors
+	Raft           raft.Config // HTTPAddress and Identity are filled in
 	Logger         *slog.Logger
 }
 
@@ -63,13 +66,16 @@ type Server struct {
 	patience    *patience // of requests with the log
 	elections   *patience // of requests that are to be passed on, with there being no leader
 	metrics     *metrics
-	listener    *listener
-	http        *http.Server
+	doors       Doors
+	secrets     atomic.Pointer[secrets]
+	open        []door              // all that answers
+	http        *http.Server        // what answers clients
+	listener    *listener           // of clients
+	admin       *listener           // of admins; nil: clients' too
 	inFlight    chan struct{}       // holds a token for each request under way
 	bodies      *semaphore.Weighted // memory of their bodies
 	writes      *semaphore.Weighted // bytes of the bodies of those that are decided
 	turns       *patience           // of writes that wait for it
-	dialable    bool                // other nodes can dial what HTTPAddress tells
 	closing     atomic.Bool
 }
 
@@ -77,6 +83,10 @@ type Server struct {
 // its data directory holds. Serve answers from then on.
 func Open(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	read, err := cfg.Doors.read(cfg.Raft.NodeID)
+	if err != nil {
 		return nil, err
 	}
 	listener, err := listen(cfg.HTTPAddress)
@@ -89,7 +99,7 @@ func Open(cfg Config) (*Server, error) {
 		keepaliveMS: cfg.Keepalive.Milliseconds(),
 		log:         cfg.Logger,
 		views:       newViews(),
-		forwarder:   newForwarder(),
+		doors:       cfg.Doors,
 		patience:    newPatience(requestTimeout - patienceStep),
 		elections:   newPatience(leaderWait),
 		listener:    listener,
@@ -97,8 +107,8 @@ func Open(cfg Config) (*Server, error) {
 		bodies:      semaphore.NewWeighted(maxBodiesBytes),
 		writes:      semaphore.NewWeighted(maxWritesBytes),
 		turns:       newPatience(writesPatience),
-		dialable:    !isUnspecified(cfg.HTTPAddress),
 	}
+	s.secrets.Store(read)
 	keep := archive.Options{KeepBytes: cfg.ArchiveBytes, KeepFor: cfg.ArchiveFor}
 	if s.archiver, err = openArchiver(filepath.Join(cfg.Raft.DataDir, ArchiveDir), keep, cfg.Logger); err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -106,22 +116,17 @@ func Open(cfg Config) (*Server, error) {
 	s.views.archiver = s.archiver
 	cfg.Raft.HTTPAddress = listener.Addr().String()
 	cfg.Raft.Logger = cfg.Logger
+	if cfg.Doors.PeerCert != "" {
+		cfg.Raft.Identity = func() raft.Identity { return s.secrets.Load().identity }
+	}
 	s.metrics = newMetrics(s)
 	cfg.Raft.OnEntry = s.metrics.entry
 	if s.node, err = raft.Open(cfg.Raft, s.views); err != nil {
 		return nil, errors.Join(err, s.archiver.close(), listener.Close())
 	}
-	if !s.dialable && s.hasPeers() {
-		return nil, errors.Join(notDialable(cfg.HTTPAddress), s.node.Close(context.Background()), s.archiver.close(), listener.Close())
-	}
-	s.http = &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	s.forwarder = newForwarder(s.node.DialPeer)
+	if err := s.openDoors(cfg); err != nil {
+		return nil, errors.Join(err, s.node.Close(context.Background()), s.archiver.close(), listener.Close())
 	}
 	return s, nil
 }
@@ -143,33 +148,40 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.HTTPAddress); err != nil {
 		return fmt.Errorf("http is %q: expected host:port, as in 127.0.0.1:8080", c.HTTPAddress)
 	}
-	if alone := c.Raft.BootstrapExpect == 1 && len(c.Raft.Join) == 0; !alone && isUnspecified(c.HTTPAddress) {
-		return notDialable(c.HTTPAddress)
+	if _, _, err := net.SplitHostPort(c.Doors.AdminAddress); err != nil && c.Doors.AdminAddress != "" {
+		return fmt.Errorf("admin is %q: expected host:port, as in %s", c.Doors.AdminAddress, DefaultAdminAddress)
 	}
-	return c.Raft.Validate()
+	if err := c.Raft.Validate(); err != nil {
+		return err
+	}
+	if err := c.Doors.validate(c.HTTPAddress, c.Raft.RaftAddress); err != nil {
+		return err
+	}
+	_, err := c.Doors.read(c.Raft.NodeID)
+	return err
 }
-
-func notDialable(address string) error {
-	return fmt.Errorf("http is %s: expected an address that the other nodes can dial, because they pass requests on to it", address)
-}
-
-// isUnspecified reports whether an address to listen on means all of this machine's.
-func isUnspecified(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
-}
-
-// hasPeers reports whether the data directory knows of a cluster of more than this node.
-func (s *Server) hasPeers() bool { return s.node.MemberCount() > 1 }
 
 // HTTPAddress is where the node listens for clients.
 func (s *Server) HTTPAddress() string { return s.listener.Addr().String() }
 
-// Serve answers requests until Close.
+// AdminAddress is where the node listens for admins.
+func (s *Server) AdminAddress() string {
+	if s.admin == nil {
+		return s.HTTPAddress()
+	}
+	return s.admin.Addr().String()
+}
+
+// Serve answers requests until Close, or until it cannot at one of its doors.
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", err)
+	ended := make(chan error, len(s.open))
+	for _, d := range s.open {
+		go func() { ended <- d.serve() }()
+	}
+	for range s.open {
+		if err := <-ended; err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -185,14 +197,13 @@ func (s *Server) Close(ctx context.Context) error {
 	s.closing.Store(true)
 	flushing, flushed := context.WithCancel(ctx)
 	defer flushed()
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		_ = s.http.Shutdown(flushing) // says only that connections were open, which may never have asked
-	}()
+	var stopping sync.WaitGroup
+	for _, d := range s.open {
+		stopping.Go(func() { _ = d.http.Shutdown(flushing) }) // says only that connections were open, which may never have asked
+	}
 	err := s.awaitRequests(ctx)
 	if err != nil {
-		err = errors.Join(err, s.http.Close()) // no handler is to run on over a closed node
+		err = errors.Join(err, s.cut()) // no handler is to run on over a closed node
 	}
 	s.turns.cut()
 	s.patience.cut()
@@ -202,12 +213,23 @@ func (s *Server) Close(ctx context.Context) error {
 	err = errors.Join(err, s.closeLog(ctx))
 	flush := time.AfterFunc(flushTimeout, flushed)
 	defer flush.Stop()
-	<-stopped
-	_ = s.http.Close()
-	if closing := s.listener.Close(); !errors.Is(closing, net.ErrClosed) { // it never served
-		err = errors.Join(err, closing)
+	stopping.Wait()
+	_ = s.cut()
+	for _, d := range s.open {
+		if closing := d.listener.Close(); !errors.Is(closing, net.ErrClosed) { // it never served
+			err = errors.Join(err, closing)
+		}
 	}
 	return err
+}
+
+// cut closes every connection.
+func (s *Server) cut() error {
+	var errs []error
+	for _, d := range s.open {
+		errs = append(errs, d.http.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // closeLog closes the log, then the archive, which ends with the state's digest
@@ -246,36 +268,59 @@ func (s *Server) awaitRequests(ctx context.Context) error {
 
 func (s *Server) clock() viewing.Millis { return viewing.Millis(time.Now().UnixMilli()) }
 
-// routes is the API of docs/api.md.
-func (s *Server) routes() *echo.Echo {
+// route is one of the API of docs/api.md.
+type route struct {
+	method, path string
+	who          audience
+	handle       echo.HandlerFunc
+}
+
+func (s *Server) api() []route {
+	const (
+		account = "/v1/accounts/:account"
+		profile = account + "/profiles/:profile"
+		cluster = "/v1/cluster"
+	)
+	return []route{
+		{http.MethodPost, "/v1/events", forDevices, s.postEvents},
+		{http.MethodPut, account, forAdmins, s.putAccount},
+		{http.MethodPost, account + "/sessions", forDevices, s.postSession},
+		{http.MethodGet, account + "/sessions", forDevices, s.getActive},
+		{http.MethodGet, account + "/sessions/:session", forDevices, s.getSession},
+		{http.MethodGet, profile + "/positions/:title", forDevices, s.getPosition},
+		{http.MethodGet, profile + "/positions", forDevices, s.getPositions},
+		{http.MethodGet, profile + "/continue-watching", forDevices, s.getContinueWatching},
+		{http.MethodGet, profile + "/history", forDevices, s.getHistory},
+		{http.MethodDelete, profile + "/history/:title", forDevices, s.deleteFromHistory},
+
+		{http.MethodGet, cluster, forAdmins, s.getCluster},
+		{http.MethodGet, cluster + "/digests", forAdmins, s.getDigests},
+		{http.MethodPost, cluster + "/members", forAdmins, s.postMember},
+		{http.MethodDelete, cluster + "/members/:id", forAdmins, s.deleteMember},
+		{http.MethodPost, cluster + "/leadership", forAdmins, s.postLeadership},
+		{http.MethodPost, cluster + "/snapshot", forAdmins, s.postSnapshot},
+
+		{http.MethodGet, "/healthz", forAll, s.getHealth},
+		{http.MethodGet, "/readyz", forAll, s.getReady},
+		{http.MethodGet, "/metrics", forAdmins, s.metrics.handler()},
+	}
+}
+
+// routes is as much of the API as there is for these audiences. Where it is checked,
+// they are asked for their tokens.
+func (s *Server) routes(checked bool, audiences ...audience) *echo.Echo {
 	e := echo.New()
 	e.HideBanner = true
 	e.HTTPErrorHandler = writeProblem
 	e.Use(s.metrics.observe, s.bound, wholeQuery)
-
-	e.POST("/v1/events", s.postEvents)
-	account := e.Group("/v1/accounts/:account")
-	account.PUT("", s.putAccount)
-	account.POST("/sessions", s.postSession)
-	account.GET("/sessions", s.getActive)
-	account.GET("/sessions/:session", s.getSession)
-	profile := account.Group("/profiles/:profile")
-	profile.GET("/positions/:title", s.getPosition)
-	profile.GET("/positions", s.getPositions)
-	profile.GET("/continue-watching", s.getContinueWatching)
-	profile.GET("/history", s.getHistory)
-	profile.DELETE("/history/:title", s.deleteFromHistory)
-
-	e.GET("/v1/cluster", s.getCluster)
-	e.GET("/v1/cluster/digests", s.getDigests)
-	e.POST("/v1/cluster/members", s.postMember)
-	e.DELETE("/v1/cluster/members/:id", s.deleteMember)
-	e.POST("/v1/cluster/leadership", s.postLeadership)
-	e.POST("/v1/cluster/snapshot", s.postSnapshot)
-
-	e.GET("/healthz", s.getHealth)
-	e.GET("/readyz", s.getReady)
-	e.GET("/metrics", s.metrics.handler())
+	for _, r := range s.api() {
+		if checked {
+			r.handle = s.admit(r.who, r.handle)
+		}
+		if slices.Contains(audiences, r.who) {
+			e.Add(r.method, r.path, r.handle)
+		}
+	}
 	return e
 }
 

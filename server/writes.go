@@ -25,7 +25,11 @@ func (s *Server) postEvents(c echo.Context) error {
 	if !s.node.IsLeader() {
 		return s.forward(c, scratch.body)
 	}
-	valid, err := s.collect(scratch, c.Request().Header.Get(echo.HeaderContentType))
+	account, err := boundAccount(c)
+	if err != nil {
+		return err
+	}
+	valid, err := s.collect(scratch, c.Request().Header.Get(echo.HeaderContentType), account)
 	if err != nil {
 		return err
 	}
@@ -44,8 +48,9 @@ func (s *Server) postEvents(c echo.Context) error {
 }
 
 // collect turns a body into a command of its valid events and an outcome for each
-// event: rejected for those that are not valid, open for those that are.
-func (s *Server) collect(scratch *scratch, contentType string) (valid int, err error) {
+// event: rejected for those that are not valid, or of another account than the one
+// that the request is bound to, open for the others.
+func (s *Server) collect(scratch *scratch, contentType string, account uint64) (valid int, err error) {
 	format, known := wire.ParseFormat(contentType)
 	if !known {
 		format = wire.JSON
@@ -55,6 +60,9 @@ func (s *Server) collect(scratch *scratch, contentType string) (valid int, err e
 	head := len(scratch.command)
 	scratch.command = append(scratch.command, 0, 0) // the count, in two bytes as a uvarint
 	err = scratch.decoder.DecodeEvents(scratch.body, format, func(_ int, e *viewing.Event, err error) error {
+		if err == nil && account != 0 && e.AccountID != account {
+			err = errForeign
+		}
 		if err != nil {
 			scratch.outcomes = append(scratch.outcomes, viewing.Outcome{Status: viewing.Rejected, Reason: err.Error()})
 			return nil

@@ -3,15 +3,21 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/playhead-load/playhead/server/token"
 )
 
 // Limits of asking a node.
@@ -23,9 +29,15 @@ const (
 
 // clusterOptions are what all subcommands of cluster share.
 type clusterOptions struct {
-	node string // the URL of the node that is asked
-	json bool
+	node       string // the URL of the node that is asked
+	tokens     string // file with an admin token; empty: envAdminToken, or none
+	ca         string // file with who signed the node's certificate; empty: whom this machine trusts
+	serverName string // in that certificate; empty: the host of node
+	json       bool
 }
+
+// envAdminToken holds an admin's token: as a flag every process could read it.
+const envAdminToken = "PLAYHEAD_ADMIN_TOKEN"
 
 func newCluster() *cobra.Command {
 	var o clusterOptions
@@ -35,6 +47,10 @@ func newCluster() *cobra.Command {
 		Long: `Look at a running cluster of the reference server, and change its members. Any
 node takes the request; the one that leads carries it out.
 
+A node that asks for tokens answers at its address for admins, --admin of playhead
+serve. The admin's token comes from the token file (--tokens) or, elsewhere, from the
+environment: PLAYHEAD_ADMIN_TOKEN.
+
 To replace a node whose disk is gone: remove it, start a new one under a new name
 with --bootstrap-expect 0, then add that.`,
 		Example: `  playhead cluster status
@@ -42,7 +58,8 @@ with --bootstrap-expect 0, then add that.`,
   playhead cluster add n5 127.0.0.1:9085 --non-voter  # a replica that answers reads
   playhead cluster remove n2
   playhead cluster transfer n3
-  playhead cluster snapshot --node http://127.0.0.1:8082`,
+  playhead cluster snapshot --node http://127.0.0.1:8082
+  playhead cluster status --node https://127.0.0.1:8090 --ca ca.pem --tokens tokens.json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("unknown command %q%s: see %s --help", args[0], meant(c.SuggestionsFor(args[0])), c.CommandPath())}
@@ -52,6 +69,9 @@ with --bootstrap-expect 0, then add that.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.PersistentFlags().StringVar(&o.node, "node", "http://127.0.0.1:8080", "URL of a node of the cluster")
+	c.PersistentFlags().StringVar(&o.tokens, "tokens", os.Getenv("PLAYHEAD_TOKENS"), "the nodes' token file, to ask as an admin; or set "+envAdminToken)
+	c.PersistentFlags().StringVar(&o.ca, "ca", os.Getenv("PLAYHEAD_CA"), "who signed the node's certificate, PEM; without it whom this machine trusts")
+	c.PersistentFlags().StringVar(&o.serverName, "server-name", "", "name in the node's certificate, where it is not that of --node")
 	c.PersistentFlags().BoolVar(&o.json, "json", false, "print the node's answer instead of a table")
 	c.AddCommand(newClusterStatus(&o), newClusterAdd(&o), newClusterRemove(&o), newClusterTransfer(&o), newClusterSnapshot(&o))
 	return c
@@ -155,7 +175,15 @@ func (o *clusterOptions) ask(ctx context.Context, timeout time.Duration, method,
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	if err := o.authorize(request); err != nil {
+		return nil, usageError{err}
+	}
+	client, err := o.client()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	defer client.CloseIdleConnections()
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("%w: does a node run there? --node names another", err)
 	}
@@ -174,6 +202,47 @@ func (o *clusterOptions) ask(ctx context.Context, timeout time.Duration, method,
 		return nil, fmt.Errorf("%s: %s: %s", o.node, response.Status, problem.Detail)
 	}
 	return answer, nil
+}
+
+// authorize adds the admin's token, if there is one. It goes nowhere in the clear but
+// to this machine.
+func (o *clusterOptions) authorize(request *http.Request) error {
+	admin := os.Getenv(envAdminToken)
+	if o.tokens != "" {
+		file, err := token.ReadFile(o.tokens)
+		if err != nil {
+			return err
+		}
+		admin = file.Admin[0]
+	}
+	if admin == "" {
+		return nil
+	}
+	ip := net.ParseIP(request.URL.Hostname())
+	if request.URL.Scheme != "https" && request.URL.Hostname() != "localhost" && !ip.IsLoopback() {
+		return fmt.Errorf("--node: expected https to %s: a token is sent nowhere else in the clear than to this machine", request.URL.Host)
+	}
+	request.Header.Set("Authorization", "Bearer "+admin)
+	return nil
+}
+
+func (o *clusterOptions) client() (*http.Client, error) {
+	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.serverName}
+	if o.ca != "" {
+		text, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+		settings.RootCAs = x509.NewCertPool()
+		if !settings.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--ca: %s: expected certificates in PEM", o.ca)
+		}
+	}
+	return &http.Client{
+		Transport: &http.Transport{TLSClientConfig: settings},
+		// A redirect is not in the contract, and would take the token along.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
 }
 
 func printCluster(out io.Writer, answer []byte) error {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +42,15 @@ Raw events are archived in the data directory: playhead replay rebuilds the view
 from them. What is older than --archive-retention, or beyond --archive-size, is
 deleted, and then a replay can no longer prove anything.
 
+On loopback it trusts whoever reaches it. To listen anywhere else it takes, and asks
+for, certificates and tokens (docs/security.md; playhead token makes the latter):
+
+  playhead serve --http 0.0.0.0:8443 --tls-cert web.pem --tls-key web-key.pem \
+    --tokens tokens.json --node-id n1 --raft 10.0.0.1:9080 \
+    --peer-cert n1.pem --peer-key n1-key.pem --peer-ca nodes-ca.pem …
+
+SIGHUP makes it read tokens and certificates again.
+
 Every flag can stand in a file (--config FILE.yaml) or in the environment
 (PLAYHEAD_HTTP=…). A flag wins over the environment, which wins over the file.`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -62,6 +74,13 @@ Every flag can stand in a file (--config FILE.yaml) or in the environment
 	flags.Int("default-streams", 2, "stream limit of an account whose plan is not known")
 	flags.Duration("archive-retention", 0, "how long raw events are archived; 0 for ever")
 	flags.String("archive-size", defaultArchiveSize, "how large the archive of raw events may become before the oldest go; 0 without limit")
+	flags.String("tokens", "", "token file: requests must bring a token, see playhead token")
+	flags.String("admin", "", "address for admins: cluster, plans, metrics (default "+server.DefaultAdminAddress+" with --tokens, else that of --http)")
+	flags.String("tls-cert", "", "certificate shown to clients and admins, PEM")
+	flags.String("tls-key", "", "its private key")
+	flags.String("peer-cert", "", "certificate shown to the other nodes, PEM; its name is the node's id")
+	flags.String("peer-key", "", "its private key")
+	flags.String("peer-ca", "", "certificates of who signs those of the nodes, and of nobody else, PEM")
 	flags.String("config", "", "file with the same settings in YAML, named as the flags")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		settings, err := readSettings(c.Flags())
@@ -110,6 +129,11 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 	cfg.Raft.DataDir = v.GetString("data")
 	cfg.Raft.LogStore = v.GetString("log-store")
 	cfg.Raft.Join = splitList(v.GetStringSlice("join"))
+	cfg.Doors = server.Doors{
+		AdminAddress: v.GetString("admin"), TokenFile: v.GetString("tokens"),
+		TLSCert: v.GetString("tls-cert"), TLSKey: v.GetString("tls-key"),
+		PeerCert: v.GetString("peer-cert"), PeerKey: v.GetString("peer-key"), PeerCA: v.GetString("peer-ca"),
+	}
 	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease, "archive-retention": &cfg.ArchiveFor} {
 		d, err := time.ParseDuration(v.GetString(name))
 		if err != nil {
@@ -151,7 +175,8 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", cfg.Raft.NodeID, err)
 	}
-	log.Info("node is up", "node", cfg.Raft.NodeID, "http", node.HTTPAddress(), "raft", cfg.Raft.RaftAddress, "data", cfg.Raft.DataDir)
+	defer reloadOnHangup(node, log)()
+	log.Info("node is up", "node", cfg.Raft.NodeID, "http", node.HTTPAddress(), "admin", node.AdminAddress(), "raft", cfg.Raft.RaftAddress, "data", cfg.Raft.DataDir)
 	served := make(chan error, 1)
 	go func() { served <- node.Serve() }()
 	var serveErr error
@@ -167,4 +192,29 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 		return errors.Join(serveErr, fmt.Errorf("stop node %s: %w", cfg.Raft.NodeID, err))
 	}
 	return errors.Join(serveErr, <-served)
+}
+
+// reloadOnHangup makes the node read its tokens and certificates again when it is sent
+// SIGHUP, until the function that it returns is called.
+func reloadOnHangup(node *server.Server, log *slog.Logger) (end func()) {
+	hangup, ended := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				if err := node.Reload(); err != nil {
+					log.Error("tokens and certificates stay as they were", "error", err)
+					continue
+				}
+				log.Info("read tokens and certificates again")
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangup)
+		close(ended)
+	}
 }
