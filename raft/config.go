@@ -96,7 +96,8 @@ type Config struct {
 	// exit code 1.
 	Damaged func(error)
 
-	segmentBytes int // of the WAL; 64 MiB. For tests
+	segmentBytes int                   // of the WAL; 64 MiB. For tests
+	under        func(keptLog) keptLog // comes between us and the log store; nil: nothing does. For tests
 	// dial reaches a peer; net.DialTimeout. For tests
 	dial func(network, address string, timeout time.Duration) (net.Conn, error)
 }
