@@ -1,18 +1,15 @@
 package raft
 
 import (
-	"errors"
 	"sync"
 
 	hraft "github.com/hashicorp/raft"
 )
 
-// FaultyLog comes between a node and its log store, where no file system can be had
-// that hangs and loses power: a write of the log or of the stable values hangs, or
-// the power goes and whatever was not finished never reaches the disk.
+// FaultyLog comes between a node and its log store: a write of the log or of the
+// stable values hangs. It needs no file system that does.
 type FaultyLog struct {
 	mu      sync.Mutex
-	off     bool
 	hung    chan struct{} // closed when writes go on; nil: they do not hang
 	waiting int
 }
@@ -46,16 +43,7 @@ func (f *FaultyLog) Waiting() int {
 	return f.waiting
 }
 
-// PowerOff lets no write that has not begun reach the disk, until it is on again.
-func (f *FaultyLog) PowerOff(off bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.off = off
-}
-
-var errNoPower = errors.New("the disk has no power")
-
-func (f *FaultyLog) pass() error {
+func (f *FaultyLog) pass() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if hung := f.hung; hung != nil {
@@ -65,10 +53,6 @@ func (f *FaultyLog) pass() error {
 		f.mu.Lock()
 		f.waiting--
 	}
-	if f.off {
-		return errNoPower
-	}
-	return nil
 }
 
 type faultyLog struct {
@@ -79,22 +63,16 @@ type faultyLog struct {
 func (l *faultyLog) StoreLog(entry *hraft.Log) error { return l.StoreLogs([]*hraft.Log{entry}) }
 
 func (l *faultyLog) StoreLogs(entries []*hraft.Log) error {
-	if err := l.faults.pass(); err != nil {
-		return err
-	}
+	l.faults.pass()
 	return l.keptLog.StoreLogs(entries)
 }
 
 func (l *faultyLog) DeleteRange(from, to uint64) error {
-	if err := l.faults.pass(); err != nil {
-		return err
-	}
+	l.faults.pass()
 	return l.keptLog.DeleteRange(from, to)
 }
 
 func (l *faultyLog) Set(key, value []byte) error {
-	if err := l.faults.pass(); err != nil {
-		return err
-	}
+	l.faults.pass()
 	return l.keptLog.Set(key, value)
 }

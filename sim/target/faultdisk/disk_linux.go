@@ -107,9 +107,9 @@ func (d *Disk) Lie() {
 }
 
 // LosePower takes away what was not on the disk yet, then mounts it again, honest.
-// keep decides for each page that was written since whether it had reached the disk
-// all the same; nil keeps none.
-func (d *Disk) LosePower(keep func() bool) (lost int, err error) {
+// keep decides for each page that was written since, by where it is in its file,
+// whether it had reached the disk all the same; nil keeps none.
+func (d *Disk) LosePower(keep func(at int64) bool) (lost int, err error) {
 	d.Release()
 	if err := d.unmount(); err != nil {
 		return 0, err

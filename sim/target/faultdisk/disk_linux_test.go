@@ -95,8 +95,7 @@ func TestLosePowerKeepsSomePages(t *testing.T) {
 	must(t, os.WriteFile(path, []byte(strings.Repeat("a", 4*pageBytes)), 0o600))
 	syncPath(t, path)
 	must(t, os.WriteFile(path, []byte(strings.Repeat("b", 4*pageBytes)), 0o600))
-	odd := false
-	if _, err := d.LosePower(func() bool { odd = !odd; return odd }); err != nil {
+	if _, err := d.LosePower(func(at int64) bool { return at/pageBytes%2 == 0 }); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)

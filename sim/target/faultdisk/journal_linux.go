@@ -189,7 +189,7 @@ func (d *Disk) syncDir(ino uint64) { d.lasting(func(c *change) bool { return c.i
 
 // undo takes back what is not on the disk, and does again the pages that keep says.
 // What was done in a directory that is gone for good is gone with it.
-func (d *Disk) undo(keep func() bool) error {
+func (d *Disk) undo(keep func(at int64) bool) error {
 	for i := len(d.journal) - 1; i >= 0; i-- {
 		if err := d.journal[i].undo(); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("lose power: %w", err)
@@ -201,7 +201,7 @@ func (d *Disk) undo(keep func() bool) error {
 		}
 		for from := int64(0); from < int64(len(c.data)); {
 			to := min(int64(len(c.data)), from+pageBytes-(c.at+from)%pageBytes)
-			if keep() {
+			if keep(c.at + from) {
 				if _, err := c.file.WriteAt(c.data[from:to], c.at+from); err != nil {
 					return fmt.Errorf("lose power: %w", err)
 				}
