@@ -91,7 +91,8 @@ type Config struct {
 	Logger *slog.Logger     // slog.Default()
 
 	// Damaged is called when an entry of the log is found damaged while the node
-	// runs, before anything is made of it. It must not return to its goroutine,
+	// runs, before anything is made of it, or when the node's term cannot be
+	// written. It must not return to its goroutine,
 	// which may be any. nil writes the error to Logger and ends the process with
 	// exit code 1.
 	Damaged func(error)
@@ -136,7 +137,7 @@ func (c Config) withDefaults() Config {
 	if c.Damaged == nil {
 		logger := c.Logger.With("node_id", c.NodeID)
 		c.Damaged = func(err error) {
-			logger.Error("this node stops: its disk is damaged", "error", err)
+			logger.Error("this node stops: its disk fails", "error", err)
 			os.Exit(1)
 		}
 	}

@@ -2,14 +2,16 @@ package raft
 
 import (
 	"sync"
+	"syscall"
 
 	hraft "github.com/hashicorp/raft"
 )
 
 // FaultyLog comes between a node and its log store: a write of the log or of the
-// stable values hangs. It needs no file system that does.
+// stable values hangs or fails. It needs no file system that does.
 type FaultyLog struct {
 	mu      sync.Mutex
+	full    bool
 	hung    chan struct{} // closed when writes go on; nil: they do not hang
 	waiting int
 }
@@ -43,7 +45,14 @@ func (f *FaultyLog) Waiting() int {
 	return f.waiting
 }
 
-func (f *FaultyLog) pass() {
+// Fill makes writes fail as those to a full disk do.
+func (f *FaultyLog) Fill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.full = true
+}
+
+func (f *FaultyLog) pass() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if hung := f.hung; hung != nil {
@@ -53,6 +62,10 @@ func (f *FaultyLog) pass() {
 		f.mu.Lock()
 		f.waiting--
 	}
+	if f.full {
+		return syscall.ENOSPC
+	}
+	return nil
 }
 
 type faultyLog struct {
@@ -63,16 +76,22 @@ type faultyLog struct {
 func (l *faultyLog) StoreLog(entry *hraft.Log) error { return l.StoreLogs([]*hraft.Log{entry}) }
 
 func (l *faultyLog) StoreLogs(entries []*hraft.Log) error {
-	l.faults.pass()
+	if err := l.faults.pass(); err != nil {
+		return err
+	}
 	return l.keptLog.StoreLogs(entries)
 }
 
 func (l *faultyLog) DeleteRange(from, to uint64) error {
-	l.faults.pass()
+	if err := l.faults.pass(); err != nil {
+		return err
+	}
 	return l.keptLog.DeleteRange(from, to)
 }
 
 func (l *faultyLog) Set(key, value []byte) error {
-	l.faults.pass()
+	if err := l.faults.pass(); err != nil {
+		return err
+	}
 	return l.keptLog.Set(key, value)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -108,4 +109,35 @@ func TestStuckTransferDoesNotStopWrites(t *testing.T) {
 	}
 	w.heal()
 	holds(t, c, to, writesWithin(t, c, 10*time.Second, "after"), []string{"before", "meanwhile", "after"})
+}
+
+// A node that cannot write its term, as on a full disk (known bug 12), stops with one
+// line instead of a panic.
+func TestTermThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	logs := [3]*raft.FaultyLog{{}, {}, {}}
+	told := make(chan error, 64)
+	c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) {
+		cfg.SetFaultyLog(logs[i])
+		cfg.Damaged = func(err error) {
+			told <- err
+			runtime.Goexit() // a process would end here
+		}
+	})
+	leader := c.LeaderAt(t)
+	full, next := (leader+1)%3, (leader+2)%3
+	logs[full].Fill()
+	rafttest.Eventually(t, rafttest.ElectWithin, "another leads, in another term", func() bool {
+		_ = c.Node(leader).TransferLeadership(within(t, time.Second), c.Config(next).NodeID)
+		return c.Node(next).IsLeader()
+	})
+	select {
+	case err := <-told:
+		if line := err.Error(); !strings.Contains(line, c.Config(full).DataDir) || !strings.Contains(line, "no space left on device: make space on the disk") || strings.Contains(line, "\n") {
+			t.Errorf("it stops with %q, want one line with the file, the reason and what to do", line)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a node that could not write its term goes on")
+	}
+	propose(t, c, "without it")
 }

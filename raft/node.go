@@ -151,7 +151,7 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 		self: hraft.ServerID(n.cfg.NodeID), logger: n.logger, founded: n.guard.hasFounded,
 		members: func() []hraft.Server { <-ready; return n.raft.GetConfiguration().Configuration().Servers },
 	}
-	n.trans = newTransport(network, n.guard, founder, n.closing)
+	n.trans = newTransport(network, n.guard, founder, n.mayLead, n.closing)
 	if err := n.newRaft(logger, cache, snapshots); err != nil {
 		return err
 	}
