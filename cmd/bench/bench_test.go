@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 // TestRows plays a row of each kind against every system, for a moment.
 func TestRows(t *testing.T) {
-	rows, err := chooseRows("100-leader,1-*,read-l*,read-stale")
+	rows, err := chooseRows("100-leader,1-*,over-64,read-l*,read-stale")
 	if err != nil {
 		t.Fatal(err)
 	}
