@@ -49,10 +49,10 @@ func TestRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := config{binary: program, dir: t.TempDir(), duration: minDuration, peers: true}
-	for _, r := range rows {
-		r.connections = 4
-		cfg.rows = append(cfg.rows, r)
+	for i := range rows {
+		rows[i].connections = 4
 	}
+	cfg.rows = rows
 	var out bytes.Buffer
 	if err := run(t.Context(), cfg, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
