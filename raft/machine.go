@@ -165,7 +165,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 		return fmt.Errorf("%w: the snapshot is of %s, this node's state of %s", errOtherCluster, id, ours)
 	}
 	at := Place{Index: binary.BigEndian.Uint64(header[8:]), Cluster: id}
-	if err := m.sm.Restore(at, in); err != nil {
+	if err := m.sm.Restore(at, in, ""); err != nil {
 		return fmt.Errorf("restore the state: %w", err)
 	}
 	m.stampMS.Store(int64(binary.BigEndian.Uint64(header[16:])))

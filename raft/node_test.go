@@ -52,7 +52,7 @@ func (l *list) Snapshot(raft.Place) (io.WriterTo, error) {
 	return bytes.NewReader(body), err
 }
 
-func (l *list) Restore(_ raft.Place, r io.Reader) error {
+func (l *list) Restore(_ raft.Place, r io.Reader, _ string) error {
 	var commands []string
 	if err := json.NewDecoder(r).Decode(&commands); err != nil {
 		return err

@@ -1,0 +1,7 @@
+package raft
+
+// Limits of the files that a snapshot carries.
+const (
+	MaxSnapshotFiles = 1 << 14
+	MaxFileNameBytes = 64
+)
