@@ -15,11 +15,12 @@ import (
 // The keys, so that an account's sessions are neighbours on disk. Numbers are
 // big-endian.
 //
-//	account 8, 0, session id 16                                → profile 1, began 8
-//	account 8, 1, profile 1, began 8, session id 16            → the encoding
-//	"n"                                                        → sessions 8; in checkpoints only
+//	account 8, 0, session id 16                     → profile 1, began 8
+//	account 8, 1, profile 1, began 8, session id 16 → the encoding
+//	"n"                                             → sessions 8; in checkpoints only
 //
-// began is the session's StartedAt, turned so that the newest comes first.
+// began is the session's StartedAt, turned so that the newest comes first; in the
+// history the id is turned too, which is Cursor's order.
 const (
 	kindSession = 0
 	kindHistory = 1
@@ -38,8 +39,11 @@ func sessionKey(accountID uint64, id viewing.SessionID) []byte {
 	return append(append(key, kindSession), id[:]...)
 }
 
-// began turns a time so that later ones sort first as bytes.
+// began turns a time so that later ones sort first as bytes; startedAt is its inverse.
 func began(at viewing.Millis) uint64 { return ^(uint64(at) ^ 1<<63) }
+func startedAt(began []byte) viewing.Millis {
+	return viewing.Millis(^binary.BigEndian.Uint64(began) ^ 1<<63)
+}
 
 func place(key viewing.ColdKey) []byte {
 	return binary.BigEndian.AppendUint64([]byte{key.ProfileID}, began(key.StartedAt))
@@ -52,7 +56,15 @@ func profileKey(accountID uint64, profileID uint8) []byte {
 
 func historyKey(accountID uint64, profileID uint8, at viewing.Cursor) []byte {
 	key := binary.BigEndian.AppendUint64(profileKey(accountID, profileID), began(at.StartedAt))
-	return append(key, at.SessionID[:]...)
+	turned := turn(at.SessionID)
+	return append(key, turned[:]...)
+}
+
+func turn(id viewing.SessionID) viewing.SessionID {
+	for i := range id {
+		id[i] = ^id[i]
+	}
+	return id
 }
 
 // parseHistoryKey reads a key of historyKey.
@@ -61,8 +73,8 @@ func parseHistoryKey(key []byte) (viewing.ColdKey, error) {
 		return viewing.ColdKey{}, errKeptBadly
 	}
 	parsed := viewing.ColdKey{AccountID: binary.BigEndian.Uint64(key), ProfileID: key[9]}
-	parsed.StartedAt = viewing.Millis(^binary.BigEndian.Uint64(key[10:]) ^ 1<<63)
-	parsed.SessionID = viewing.SessionID(key[18:])
+	parsed.StartedAt = startedAt(key[10:])
+	parsed.SessionID = turn(viewing.SessionID(key[18:]))
 	return parsed, nil
 }
 
@@ -85,7 +97,7 @@ func (s *Store) find(accountID uint64, id viewing.SessionID) (key viewing.ColdKe
 		return key, false, errKeptBadly
 	}
 	key = viewing.ColdKey{AccountID: accountID, ProfileID: value[0]}
-	key.StartedAt = viewing.Millis(^binary.BigEndian.Uint64(value[1:]) ^ 1<<63)
+	key.StartedAt = startedAt(value[1:])
 	key.SessionID = id
 	return key, true, nil
 }
