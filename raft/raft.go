@@ -57,7 +57,8 @@ type StateMachine interface {
 	// nothing: after an error the state is the one before. The state is that
 	// after all entries up to at.Index. files is the directory with the files
 	// that came with it, "" if there are none; it belongs to the snapshot: they
-	// may be linked or copied during the call, and are never to be changed.
+	// may be linked or copied during the call, and are never to be changed. An
+	// error that is [ErrDamaged] makes a node that starts say what to do.
 	Restore(at Place, r io.Reader, files string) error
 }
 
@@ -108,6 +109,9 @@ var (
 
 	// ErrMemberRefused: the node cannot be added or lead as it is; the message says why.
 	ErrMemberRefused = errors.New("member refused")
+
+	// ErrDamaged: a file on the disk is not what was written.
+	ErrDamaged = errors.New("damaged")
 
 	// ErrNothingToSnapshot: nothing was applied since this node started.
 	ErrNothingToSnapshot = errors.New("nothing new to snapshot")
