@@ -429,7 +429,7 @@ func TestFlippedBit(t *testing.T) {
 		other := open(t)
 		if err := readAll(other, damaged, sessions); err != nil {
 			refused++
-			if errors.Is(err, errOther) || !strings.Contains(err.Error(), filepath.Base(table)) || strings.Contains(err.Error(), "\n") {
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), filepath.Base(table)) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("byte %d of %s: %q, want one line with the file", at, filepath.Base(table), err)
 			} else if refused == 1 {
 				t.Log(err)

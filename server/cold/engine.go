@@ -156,11 +156,13 @@ func (e *engine) fault(doing string, panicked any, err error) error {
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
 		err = damaged(info.Path, info.Details)
+	} else if pebble.IsCorruptionError(err) || errors.Is(err, errKeptBadly) {
+		err = damaged(e.dir, err)
 	}
 	return fmt.Errorf("%s in %s: %w", doing, e.dir, err)
 }
 
-func damaged(path string, why error) error { return fmt.Errorf("%s is damaged: %w", path, why) }
+func damaged(path string, why error) error { return fmt.Errorf("%s is %w: %w", path, ErrDamaged, why) }
 
 // engineLogger turns what would end the process into the engine's failure.
 type engineLogger struct{ *engine }

@@ -23,8 +23,14 @@ import (
 
 var _ viewing.Cold = (*Store)(nil)
 
-// ErrClosed: the store was closed.
-var ErrClosed = errors.New("the store of ended sessions is closed")
+// Errors that a caller tells apart with errors.Is.
+var (
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("the store of ended sessions is closed")
+
+	// ErrDamaged: a file on disk is not what was written; the message says which.
+	ErrDamaged = errors.New("damaged")
+)
 
 // Store is a disk store of sessions. Its methods may be called at the same time as
 // each other; reads wait for a Put, a Remove and the ends of a capture, which are
