@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -111,6 +112,10 @@ type kept struct {
 
 // Whatever is put, removed, captured and reset to: the store answers as a map.
 func TestStoreIsAMap(t *testing.T) {
+	// A check opens a dozen stores and flushes their files. -rapid.checks asks for another number.
+	if checks := flag.Lookup("rapid.checks").Value; checks.String() == "100" {
+		mustDo(t, checks.Set("25"))
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		mustDo(t, err)

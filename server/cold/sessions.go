@@ -78,14 +78,14 @@ func parseHistoryKey(key []byte) (viewing.ColdKey, error) {
 	return parsed, nil
 }
 
-// find looks up where a session is; false: nowhere. A lock is held.
-func (s *Store) find(accountID uint64, id viewing.SessionID) (key viewing.ColdKey, found bool, err error) {
-	// Unlike a Get this asks the filters of the lowest level too, where nearly all is.
-	iter, err := s.reader().NewIter(&pebble.IterOptions{UseL6Filters: true})
-	if err != nil {
-		return key, false, err
-	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+// finder looks up where sessions are. Unlike a Get it asks the filters of the lowest
+// level too, where nearly all is.
+func (s *Store) finder() (*pebble.Iterator, error) {
+	return s.reader().NewIter(&pebble.IterOptions{UseL6Filters: true})
+}
+
+// find looks up where a session is; false: nowhere.
+func find(iter *pebble.Iterator, accountID uint64, id viewing.SessionID) (key viewing.ColdKey, found bool, err error) {
 	if !iter.SeekPrefixGE(sessionKey(accountID, id)) {
 		return key, false, iter.Error()
 	}
@@ -110,8 +110,12 @@ func (s *Store) Session(accountID uint64, id viewing.SessionID) (encoded []byte,
 		return nil, err
 	}
 	defer func() { err = s.live.fault("look up an ended session", recover(), err) }()
-	key, found, err := s.find(accountID, id)
-	if err != nil || !found {
+	where, err := s.finder()
+	if err != nil {
+		return nil, err
+	}
+	key, found, err := find(where, accountID, id)
+	if err = errors.Join(err, where.Close()); err != nil || !found {
 		return nil, err
 	}
 	value, held, err := s.reader().Get(historyKey(accountID, key.ProfileID, key.Cursor))
@@ -174,7 +178,7 @@ func (s *Store) History(accountID uint64, profileID uint8, after *viewing.Cursor
 
 // Put implements viewing.Cold. A session that is there already is replaced.
 func (s *Store) Put(sessions []viewing.ColdSession) (err error) {
-	return s.change("put ended sessions", func(batch *pebble.Batch) (added int64, err error) {
+	return s.change("put ended sessions", func(where *pebble.Iterator, batch *pebble.Batch) (added int64, err error) {
 		for i := range sessions {
 			session := &sessions[i]
 			// Of a batch that holds a session twice the later one counts; batches are small.
@@ -183,7 +187,7 @@ func (s *Store) Put(sessions []viewing.ColdSession) (err error) {
 			}) {
 				continue
 			}
-			before, found, err := s.find(session.AccountID, session.SessionID)
+			before, found, err := find(where, session.AccountID, session.SessionID)
 			switch {
 			case err != nil:
 				return 0, err
@@ -207,8 +211,8 @@ func (s *Store) Put(sessions []viewing.ColdSession) (err error) {
 
 // Remove implements viewing.Cold. A session that is not there is none to forget.
 func (s *Store) Remove(key viewing.ColdKey) error {
-	return s.change("remove an ended session", func(batch *pebble.Batch) (added int64, err error) {
-		kept, found, err := s.find(key.AccountID, key.SessionID)
+	return s.change("remove an ended session", func(where *pebble.Iterator, batch *pebble.Batch) (added int64, err error) {
+		kept, found, err := find(where, key.AccountID, key.SessionID)
 		if err != nil || !found {
 			return 0, err
 		}
@@ -219,16 +223,20 @@ func (s *Store) Remove(key viewing.ColdKey) error {
 }
 
 // change makes the changes that f puts into a batch, all or none.
-func (s *Store) change(doing string, f func(batch *pebble.Batch) (added int64, err error)) (err error) {
+func (s *Store) change(doing string, f func(where *pebble.Iterator, batch *pebble.Batch) (added int64, err error)) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(); err != nil {
 		return err
 	}
 	defer func() { err = s.live.fault(doing, recover(), err) }()
-	batch := s.live.db.NewBatch()
-	added, err := f(batch)
+	where, err := s.finder()
 	if err != nil {
+		return err
+	}
+	batch := s.live.db.NewBatch()
+	added, err := f(where, batch)
+	if err = errors.Join(err, where.Close()); err != nil {
 		return errors.Join(err, batch.Close())
 	}
 	if s.capture == nil {
