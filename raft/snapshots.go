@@ -71,6 +71,8 @@ type SnapshotInfo struct {
 	Index uint64 // of the last entry in it
 	At    time.Time
 	Bytes int64 // with its files, also those that it shares with others
+
+	id string
 }
 
 // LastSnapshot is the newest snapshot on this node's disk, its own or one that it
@@ -128,7 +130,7 @@ func (s *snapshotStore) removeLeft() error {
 const tmpSuffix = ".tmp" // the library's
 
 func (s *snapshotStore) infoOf(id string, index uint64) *SnapshotInfo {
-	info := &SnapshotInfo{Index: index, At: takenAt(id)}
+	info := &SnapshotInfo{Index: index, At: takenAt(id), id: id}
 	for _, pattern := range []string{"state.bin", filesDir + "/*"} {
 		found, _ := filepath.Glob(filepath.Join(s.dir, id, pattern))
 		for _, path := range found {
@@ -182,11 +184,11 @@ func (s *snapshotStore) Create(version hraft.SnapshotVersion, index, term uint64
 
 // before is the newest snapshot's directory and claim, as far as it can be read.
 func (s *snapshotStore) before() (dir string, claim snapshotClaim) {
-	known, err := s.List()
-	if err != nil || len(known) == 0 {
+	newest := s.newest.Load()
+	if newest == nil {
 		return "", claim
 	}
-	dir = filepath.Join(s.dir, known[0].ID)
+	dir = filepath.Join(s.dir, newest.id)
 	state, err := os.Open(filepath.Join(dir, "state.bin"))
 	if err != nil {
 		return dir, claim

@@ -335,10 +335,11 @@ func TestReadsGoOnDuringACheckpoint(t *testing.T) {
 // A capture that is not written in time is given up; the changes are kept.
 func TestCaptureHasALimit(t *testing.T) {
 	s := open(t)
+	s.maxSinceBytes = 1 << 20
 	c, err := s.Capture()
 	mustDo(t, err)
 	session := realistic(rand.New(rand.NewPCG(3, 4)), 0)
-	session.Encoded = make([]byte, maxSinceBytes/2)
+	session.Encoded = make([]byte, s.maxSinceBytes/2)
 	for i := range byte(3) {
 		session.SessionID[0] = i
 		mustDo(t, s.Put([]viewing.ColdSession{session}))
@@ -420,7 +421,7 @@ func TestFlippedBit(t *testing.T) {
 	tables, err := filepath.Glob(filepath.Join(files, "*"+tableFileSuffix))
 	mustDo(t, err)
 	refused := 0
-	const flips = 24
+	const flips = 12
 	for range flips {
 		table := tables[chance.IntN(len(tables))]
 		damaged := filepath.Join(t.TempDir(), "files")

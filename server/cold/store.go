@@ -38,8 +38,9 @@ var (
 // of history with one, however long the history. A read that finds a session by its
 // id takes a second one, beside the first: the record is kept once.
 type Store struct {
-	dir    string
-	logger *slog.Logger
+	dir           string
+	logger        *slog.Logger
+	maxSinceBytes int
 
 	// copying is held while files are made of the engine; taken before mu.
 	copying sync.Mutex
@@ -74,7 +75,7 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 			return nil, fmt.Errorf("remove what a store of ended sessions left: %w", err)
 		}
 	}
-	s := &Store{dir: dir, logger: logger}
+	s := &Store{dir: dir, logger: logger, maxSinceBytes: maxSinceBytes}
 	if s.live, s.sessions, err = s.begin(""); err != nil {
 		return nil, fmt.Errorf("open the store of ended sessions: %w", err)
 	}
