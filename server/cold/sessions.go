@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
@@ -84,6 +85,15 @@ func (s *Store) finder() (*pebble.Iterator, error) {
 	return s.reader().NewIter(&pebble.IterOptions{UseL6Filters: true})
 }
 
+// closed closes what was read, and returns the first error: an iterator tells its own again.
+func closed(what io.Closer, err error) error {
+	closing := what.Close()
+	if err != nil {
+		return err
+	}
+	return closing
+}
+
 // find looks up where a session is; false: nowhere.
 func find(iter *pebble.Iterator, accountID uint64, id viewing.SessionID) (key viewing.ColdKey, found bool, err error) {
 	if !iter.SeekPrefixGE(sessionKey(accountID, id)) {
@@ -115,7 +125,7 @@ func (s *Store) Session(accountID uint64, id viewing.SessionID) (encoded []byte,
 		return nil, err
 	}
 	key, found, err := find(where, accountID, id)
-	if err = errors.Join(err, where.Close()); err != nil || !found {
+	if err = closed(where, err); err != nil || !found {
 		return nil, err
 	}
 	value, held, err := s.reader().Get(historyKey(accountID, key.ProfileID, key.Cursor))
@@ -143,7 +153,7 @@ func (s *Store) History(accountID uint64, profileID uint8, after *viewing.Cursor
 	yielding := false // a panic is the caller's own
 	defer func() {
 		if page != nil {
-			err = errors.Join(err, page.Close())
+			err = closed(page, err)
 		}
 		if !yielding {
 			err = s.live.fault("page through ended sessions", recover(), err)
@@ -176,32 +186,34 @@ func (s *Store) History(accountID uint64, profileID uint8, after *viewing.Cursor
 	return page.Error()
 }
 
-// Put implements viewing.Cold. A session that is there already is replaced.
+// Put implements viewing.Cold. A session that is there already is replaced, as is one
+// by a later one of the same call.
 func (s *Store) Put(sessions []viewing.ColdSession) (err error) {
 	return s.change("put ended sessions", func(where *pebble.Iterator, batch *pebble.Batch) (added int64, err error) {
-		for i := range sessions {
-			session := &sessions[i]
-			// Of a batch that holds a session twice the later one counts; batches are small.
-			if slices.ContainsFunc(sessions[i+1:], func(later viewing.ColdSession) bool {
-				return later.AccountID == session.AccountID && later.SessionID == session.SessionID
-			}) {
+		type name struct {
+			account uint64
+			id      viewing.SessionID
+		}
+		later := make(map[name]bool, len(sessions))
+		for _, session := range slices.Backward(sessions) {
+			named := name{session.AccountID, session.SessionID}
+			if later[named] {
 				continue
 			}
+			later[named] = true
 			before, found, err := find(where, session.AccountID, session.SessionID)
-			switch {
-			case err != nil:
+			if err != nil {
 				return 0, err
-			case !found:
+			}
+			if !found {
 				added++
-			case before != session.ColdKey:
-				if err := batch.Delete(historyKey(before.AccountID, before.ProfileID, before.Cursor), nil); err != nil {
-					return 0, err
-				}
+			} else if before != session.ColdKey {
+				err = batch.Delete(historyKey(before.AccountID, before.ProfileID, before.Cursor), nil)
 			}
-			if err := batch.Set(sessionKey(session.AccountID, session.SessionID), place(session.ColdKey), nil); err != nil {
-				return 0, err
-			}
-			if err := batch.Set(historyKey(session.AccountID, session.ProfileID, session.Cursor), session.Encoded, nil); err != nil {
+			err = errors.Join(err,
+				batch.Set(sessionKey(session.AccountID, session.SessionID), place(session.ColdKey), nil),
+				batch.Set(historyKey(session.AccountID, session.ProfileID, session.Cursor), session.Encoded, nil))
+			if err != nil {
 				return 0, err
 			}
 		}
@@ -236,7 +248,7 @@ func (s *Store) change(doing string, f func(where *pebble.Iterator, batch *pebbl
 	}
 	batch := s.live.db.NewBatch()
 	added, err := f(where, batch)
-	if err = errors.Join(err, where.Close()); err != nil {
+	if err = closed(where, err); err != nil {
 		return errors.Join(err, batch.Close())
 	}
 	if s.capture == nil {
