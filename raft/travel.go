@@ -136,11 +136,7 @@ func (o *openedSnapshot) Close() error {
 	return err
 }
 
-// linkFiles links files into a directory that it makes.
 func linkFiles(from, to string, files []fileClaim) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
 	for _, file := range files {
 		if err := os.Link(filepath.Join(from, file.Name), filepath.Join(to, file.Name)); err != nil {
 			return err
