@@ -187,15 +187,25 @@ func (d *damaged) prepare(t *testing.T, victim, between int) {
 			t.Fatalf("node %d: wait for index %d: %v", victim+1, d.index, err)
 		}
 	}
-	for range 2 {
-		for range between {
-			d.propose(t, "between-")
+	reachesBack := false // not after an election in between
+	for tries := 0; !reachesBack; tries++ {
+		if tries == 5 {
+			t.Fatal("the log never goes back to the older snapshot")
 		}
-		d.propose(t, "snap-")
-		caughtUp()
-		if err := d.c.Node(victim).TakeSnapshot(within(t, 10*time.Second)); err != nil {
-			t.Fatal(err)
+		var older raft.SnapshotInfo
+		for range 2 {
+			older, _ = d.c.Node(victim).LastSnapshot()
+			for range between {
+				d.propose(t, "between-")
+			}
+			d.propose(t, "snap-")
+			caughtUp()
+			if err := d.c.Node(victim).TakeSnapshot(within(t, 10*time.Second)); err != nil {
+				t.Fatal(err)
+			}
 		}
+		first, _ := d.c.Node(victim).LastLogIndexes()
+		reachesBack = between > 0 || first <= older.Index+1
 	}
 	for range 8 { // one segment at least
 		d.propose(t, "filler-")
