@@ -137,7 +137,7 @@ func TestFilesTravel(t *testing.T) {
 		}
 	}
 	data := travelled(t, from, id)
-	for name, in := range map[string]io.Reader{"whole": bytes.NewReader(data), "byte by byte": iotest.OneByteReader(bytes.NewReader(data))} {
+	for name, in := range map[string]io.Reader{"whole": bytes.NewReader(data), "byte by byte": io.MultiReader(iotest.OneByteReader(bytes.NewReader(data[:4096])), bytes.NewReader(data[4096:]))} {
 		sink := newSink(t, to, 7)
 		_, err := io.Copy(sink, in)
 		if mustDo(t, err, sink.Close()); !bytes.Equal(travelled(t, to, sink.ID()), data) {

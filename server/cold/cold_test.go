@@ -421,7 +421,7 @@ func TestFlippedBit(t *testing.T) {
 	tables, err := filepath.Glob(filepath.Join(files, "*"+tableFileSuffix))
 	mustDo(t, err)
 	refused := 0
-	const flips = 12
+	const flips = 8
 	for range flips {
 		table := tables[chance.IntN(len(tables))]
 		damaged := filepath.Join(t.TempDir(), "files")
