@@ -74,7 +74,7 @@ func TestRows(t *testing.T) {
 
 // TestInterrupted: what was started is ended, and what was written is removed.
 func TestInterrupted(t *testing.T) {
-	for _, s := range []system{playhead{program}, etcd{}, nats{}} {
+	for _, s := range []system{playhead{binary: program}, etcd{}, nats{}} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cfg := config{dir: t.TempDir(), duration: time.Hour}
 		c, err := s.start(ctx, cfg.dir)

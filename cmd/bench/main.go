@@ -124,10 +124,6 @@ func parse(args []string, to io.Writer) (cfg config, err error) {
 }
 
 func run(ctx context.Context, cfg config, out io.Writer) error {
-	systems := []system{playhead{binary: cfg.binary}}
-	if cfg.peers {
-		systems = append(systems, etcd{}, nats{})
-	}
 	fmt.Fprintf(out, "three server processes and the client on %d processors; acknowledged after fsync on a quorum; %v a row; closed loop\n", runtime.NumCPU(), cfg.duration)
 	writes, overloads, reads := newTable(writeColumns), newTable(overloadColumns), newTable(readColumns)
 	for _, r := range cfg.rows {
@@ -138,11 +134,12 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 		case r.overload:
 			table = overloads
 		}
+		systems := []system{playhead{cfg.binary, r.logStore}}
+		if cfg.peers && r.peers {
+			systems = append(systems, etcd{}, nats{})
+		}
 		var ours figures
 		for i, s := range systems {
-			if i > 0 && !r.peers {
-				continue
-			}
 			f, err := measure(ctx, s, r, cfg)
 			if ctx.Err() != nil {
 				return errors.New("interrupted: every process that it had started is ended")

@@ -19,14 +19,21 @@ import (
 )
 
 // playhead is the system of this repository.
-type playhead struct{ binary string }
+type playhead struct {
+	binary   string
+	logStore string // "": serve's own choice
+}
 
-func (playhead) name() string { return "playhead" }
+func (p playhead) name() string { return strings.TrimSpace("playhead " + p.logStore) }
 
 func (p playhead) start(ctx context.Context, dir string) (cluster, error) {
+	var env []string
+	if p.logStore != "" {
+		env = append(env, "PLAYHEAD_LOG_STORE="+p.logStore)
+	}
 	servers, err := target.Start(ctx, target.Options{
 		Binary: p.binary, DataDir: dir, LogDir: dir, Nodes: nodes,
-		Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2,
+		Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2, Env: env,
 	})
 	if err != nil {
 		return nil, err
