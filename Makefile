@@ -21,6 +21,10 @@ test: ## every test, with the race detector
 	$(GO) test -race $$($(GO) list ./... | grep -v /cmd/playhead$$); others=$$?; wait $$! && exit $$others
 	$(GO) test -race -parallel 1 ./cmd/playhead # its runs measure: they get the machine to themselves
 
+.PHONY: soak
+soak: ## ten minutes of random kills, snapshots and changes of members under load; SOAK=1h for longer
+	$(GO) test -tags soak -timeout 0 -v -run TestSoak ./sim/target -args -soak $(or $(SOAK),10m)
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## formatting, vet, the arrows between packages, a tidy go.mod
 	$(GOLANGCI_LINT) run ./...

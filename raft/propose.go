@@ -39,6 +39,9 @@ func (n *Node) BatchCounts() (entries, commands uint64) {
 	return n.batcher.entries.Load(), n.batcher.commands.Load()
 }
 
+// BatchLimits are those of the group commit, defaults filled in.
+func (n *Node) BatchLimits() BatchLimits { return n.cfg.Batch }
+
 // submit hands an entry to the log; it does not wait for the disk.
 func (n *Node) submit(entry []byte) future { return n.raft.Apply(entry, 0) }
 

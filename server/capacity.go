@@ -1,7 +1,12 @@
 package server
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"os"
+	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -11,12 +16,24 @@ import (
 // What a node takes on at once; beyond it 429. What is made of a body, the command
 // and the answer, takes about as much memory again.
 const (
-	maxInFlight    = 4096      // requests
-	maxBodiesBytes = 256 << 20 // bodies of these requests
+	maxInFlight    = maxConnections // requests: HTTP/1.1 has one a connection
+	maxBodiesBytes = 256 << 20      // of their bodies, counted as they come
+
+	// maxWritesBytes is of the bodies of writes that are decided at once, and so
+	// bounds what waits for the log and how long a write that is accepted takes. No
+	// command is larger than its body: what has its turn finds room in the log's
+	// queue, and is never refused once work was spent on it.
+	maxWritesBytes  = 16 << 20
+	leastWriteBytes = 4 << 10 // that a write counts as: 4096 of them at once
+
+	// writesPatience is how long a write waits for its turn before it is refused.
+	// Refused at once, a client that asks again at once would cost more than one
+	// that is served.
+	writesPatience = time.Second
 )
 
-// bound refuses what is beyond the node's capacity before any work is spent on it.
-// A busy node lives and can be watched: whoever asks for that is never refused.
+// bound counts the requests under way. A busy node lives and can be watched:
+// whoever asks for that is never refused.
 func (s *Server) bound(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if path := c.Path(); path == "/healthz" || path == "/metrics" {
@@ -28,11 +45,6 @@ func (s *Server) bound(next echo.HandlerFunc) echo.HandlerFunc {
 		default:
 			return s.refuse(refusedRequests)
 		}
-		bytes := bodyBytes(c.Request())
-		if !s.bodies.TryAcquire(bytes) {
-			return s.refuse(refusedBodies)
-		}
-		defer s.bodies.Release(bytes)
 		return next(c)
 	}
 }
@@ -45,16 +57,92 @@ func (s *Server) refuse(reason string) error {
 	return raft.ErrOverloaded
 }
 
-// bodyBytes is the most memory that reading the request's body can take: what the
-// client says, or the limit where it does not say.
-func bodyBytes(r *http.Request) int64 {
-	switch {
-	case r.Method != http.MethodPost && r.Method != http.MethodPut:
-		return 0 // nobody reads it
-	case r.ContentLength < 0:
-		return maxBodyBytes
-	case r.ContentLength > maxBodyBytes:
-		return 0 // refused unread
+// receiveWrite reads the body of a write and waits for its turn, before it is
+// decoded or passed on. What it returns is to be given back by done.
+func (s *Server) receiveWrite(r *http.Request) (*scratch, error) {
+	in, err := s.receive(r)
+	if err != nil {
+		return nil, err
 	}
-	return r.ContentLength
+	if err := s.awaitTurn(in); err != nil {
+		s.done(in)
+		return nil, err
+	}
+	return in, nil
+}
+
+// receive reads a body. What it returns is to be given back by done.
+func (s *Server) receive(r *http.Request) (*scratch, error) {
+	in := scratches.Get().(*scratch)
+	if err := s.readBody(in, r); err != nil {
+		s.done(in)
+		return nil, err
+	}
+	return in, nil
+}
+
+func (s *Server) awaitTurn(in *scratch) error {
+	share := max(int64(len(in.body)), leastWriteBytes)
+	if !s.writes.TryAcquire(share) && s.writes.Acquire(s.turns.context(), share) != nil {
+		return s.refuse(refusedWrites)
+	}
+	in.share = share
+	return nil
+}
+
+// done gives back what a request was given.
+func (s *Server) done(in *scratch) {
+	s.writes.Release(in.share)
+	s.bodies.Release(in.charged)
+	in.share, in.charged = 0, 0
+	in.free()
+}
+
+// readBody reads the whole body into in, and refuses one that is too large, or finds
+// no memory.
+func (s *Server) readBody(in *scratch, r *http.Request) error {
+	tooLarge := newProblem(http.StatusRequestEntityTooLarge, "body: expected at most 4 MiB")
+	if r.ContentLength > maxBodyBytes {
+		return tooLarge
+	}
+	length := r.ContentLength
+	if length < 0 {
+		length = maxBodyBytes
+	}
+	if err := s.charge(in, min(length, trustedBytes)); err != nil {
+		return err
+	}
+	in.body = slices.Grow(in.body[:0], int(min(max(r.ContentLength, 0), trustedBytes))+1)
+	for {
+		if len(in.body) == cap(in.body) {
+			in.body = append(in.body, 0)[:len(in.body)]
+		}
+		n, err := r.Body.Read(in.body[len(in.body):cap(in.body)])
+		in.body = in.body[:len(in.body)+n]
+		came := int64(len(in.body))
+		switch {
+		case came > maxBodyBytes:
+			return tooLarge
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return newProblem(http.StatusRequestTimeout, "body: expected it whole within "+readTimeout.String())
+		case err != nil:
+			return newProblem(http.StatusBadRequest, "body: expected it whole: "+err.Error())
+		}
+		if came >= in.charged {
+			if err := s.charge(in, min(length, 2*came)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// charge takes as much of the memory for bodies as a body that has so many bytes.
+func (s *Server) charge(in *scratch, bytes int64) error {
+	if !s.bodies.TryAcquire(bytes - in.charged) {
+		return s.refuse(refusedBodies)
+	}
+	in.charged = bytes
+	return nil
 }

@@ -51,8 +51,12 @@ func (s *Server) postMember(c echo.Context) error {
 		RaftAddress string `json:"raft_address"`
 		Voter       *bool  `json:"voter"` // absent: it votes
 	}{}
-	body, err := readStrict(c, &member, "node_id", "raft_address", "voter")
+	scratch, err := s.receive(c.Request())
 	if err != nil {
+		return err
+	}
+	defer s.done(scratch)
+	if err := decodeStrict(scratch.body, &member, "node_id", "raft_address", "voter"); err != nil {
 		return err
 	}
 	if member.NodeID == "" {
@@ -65,7 +69,7 @@ func (s *Server) postMember(c echo.Context) error {
 		return newProblem(http.StatusConflict, "this node listens for clients on "+s.HTTPAddress()+
 			", which other nodes cannot dial: start it with an address that they can before others join it")
 	}
-	return s.reconfigure(c, body, func(ctx context.Context) error {
+	return s.reconfigure(c, scratch.body, func(ctx context.Context) error {
 		return s.node.AddMember(ctx, member.NodeID, member.RaftAddress, member.Voter == nil || *member.Voter)
 	})
 }
@@ -81,10 +85,11 @@ func (s *Server) postLeadership(c echo.Context) error {
 	to := struct {
 		NodeID string `json:"node_id"`
 	}{}
-	scratch := scratch{}
-	if err := scratch.readBody(c.Request()); err != nil {
+	scratch, err := s.receive(c.Request())
+	if err != nil {
 		return err
 	}
+	defer s.done(scratch)
 	if len(scratch.body) > 0 {
 		if err := decodeStrict(scratch.body, &to, "node_id"); err != nil {
 			return err

@@ -69,6 +69,7 @@ func (m *metrics) of(s series) measured {
 const (
 	refusedRequests = "requests" // too many under way
 	refusedBodies   = "bodies"   // too many bytes of bodies under way
+	refusedWrites   = "writes"   // too many wait to be decided
 	refusedLog      = "log"      // too many commands wait for the log
 )
 
@@ -98,7 +99,7 @@ func newMetrics(s *Server) *metrics {
 	m.events = counterOf(events, viewing.Accepted, viewing.Duplicate, viewing.Denied, viewing.Rejected)
 	starts := newCounters("playhead_starts_total", "Starts asked for that this node has judged as leader.", "status")
 	m.starts = counterOf(starts, viewing.Accepted, viewing.Duplicate, viewing.Denied, viewing.Rejected)
-	for _, reason := range []string{refusedRequests, refusedBodies, refusedLog} {
+	for _, reason := range []string{refusedRequests, refusedBodies, refusedWrites, refusedLog} {
 		m.refused.WithLabelValues(reason)
 	}
 	m.registry.MustRegister(m.requests, m.duration, m.refused, m.forwarded, events, starts,
@@ -225,6 +226,8 @@ func newCount(name, help string, of func(look) uint64) figure {
 var (
 	nodeFigures = []figure{
 		newGauge("playhead_http_requests_in_flight", "Requests being answered now.", func(l look) float64 { return float64(len(l.server.inFlight)) }),
+		newGauge("playhead_http_connections", "Connections of clients.", func(l look) float64 { return float64(l.server.listener.open.Load()) }),
+		newCount("playhead_http_connections_refused_total", "Connections turned away because the node had all that it takes.", func(l look) uint64 { return l.server.listener.turned.Load() }),
 		newGauge("playhead_raft_leader", "1 while this node leads.", func(l look) float64 { return oneIf(l.server.node.IsLeader()) }),
 		newGauge("playhead_raft_leader_known", "1 while this node knows a leader.", func(l look) float64 { return oneIf(l.status.LeaderID != "") }),
 		newGauge("playhead_raft_members", "Nodes in the newest configuration that this node knows.", func(l look) float64 { return float64(l.server.node.MemberCount()) }),

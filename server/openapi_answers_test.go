@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -161,6 +162,7 @@ func (w *witness) refusals(t *testing.T, n *testNode) {
 			w.send(t, n, 413, op, path, bytes.Repeat([]byte(" "), maxBodyBytes+1))
 		}
 	}
+	w.slowBodies(t)
 	for range cap(n.inFlight) {
 		n.inFlight <- struct{}{}
 	}
@@ -180,6 +182,20 @@ func (w *witness) refusals(t *testing.T, n *testNode) {
 	n.closing.Store(false)
 	for range cap(n.inFlight) {
 		<-n.inFlight
+	}
+}
+
+// slowBodies begins bodies, and does not end them.
+func (w *witness) slowBodies(t *testing.T) {
+	t.Helper()
+	n := startChanged(t, func(s *Server) { s.http.ReadTimeout = brief })
+	for _, op := range w.operations() {
+		if w.object(op.place().to("requestBody")) == nil {
+			continue
+		}
+		body, begun := io.Pipe()
+		go func() { _, _ = io.WriteString(begun, "[") }() // the client closes the other end
+		w.send(t, n, http.StatusRequestTimeout, op, w.samplePath(op), body)
 	}
 }
 

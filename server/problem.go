@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 
@@ -32,6 +33,10 @@ const typeTooManyStreams = "too-many-streams"
 // retryAfterS is what a client is told to wait before it asks again: long enough
 // for an election, short enough for a device's next try.
 const retryAfterS = 1
+
+// overloadRetryS spreads those who were refused over as many seconds: told the same,
+// they would all be back at the same moment.
+const overloadRetryS = 3
 
 func newProblem(status int, detail string) *problem {
 	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
@@ -98,6 +103,9 @@ func problemOfLog(err error) *problem {
 	p := newProblem(status, detail)
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		p.retryAfterS = retryAfterS
+	}
+	if status == http.StatusTooManyRequests {
+		p.retryAfterS += rand.IntN(overloadRetryS)
 	}
 	return p
 }

@@ -1,11 +1,8 @@
 package server
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +21,7 @@ const keptBytes = 1 << 20
 
 // trustedBytes is how much memory a request gets for saying that it will be long;
 // the rest it gets as its body comes.
-const trustedBytes = 64 << 10
+const trustedBytes = 16 << 10
 
 // scratch is what a request needs until it is answered. It goes back to the pool then.
 type scratch struct {
@@ -34,6 +31,9 @@ type scratch struct {
 	outcomes []viewing.Outcome
 	decoder  wire.Decoder
 	event    viewing.Event
+
+	charged int64 // of the node's memory for bodies
+	share   int64 // of the writes that are decided at once
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -43,30 +43,6 @@ func (s *scratch) free() {
 		return
 	}
 	scratches.Put(s)
-}
-
-// readBody reads the whole body into the scratch, and refuses one that is too large.
-func (s *scratch) readBody(r *http.Request) error {
-	tooLarge := newProblem(http.StatusRequestEntityTooLarge, "body: expected at most 4 MiB")
-	if r.ContentLength > maxBodyBytes {
-		return tooLarge
-	}
-	s.body = slices.Grow(s.body[:0], int(min(max(r.ContentLength, 0), trustedBytes))+1)
-	for {
-		if len(s.body) == cap(s.body) {
-			s.body = append(s.body, 0)[:len(s.body)]
-		}
-		n, err := r.Body.Read(s.body[len(s.body):cap(s.body)])
-		s.body = s.body[:len(s.body)+n]
-		switch {
-		case len(s.body) > maxBodyBytes:
-			return tooLarge
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return newProblem(http.StatusBadRequest, "body: expected it whole: "+err.Error())
-		}
-	}
 }
 
 // wholeQuery refuses a query of which net/http would pass over a part: it might be

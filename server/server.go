@@ -63,10 +63,12 @@ type Server struct {
 	patience    *patience // of requests with the log
 	elections   *patience // of requests that are to be passed on, with there being no leader
 	metrics     *metrics
-	listener    net.Listener
+	listener    *listener
 	http        *http.Server
 	inFlight    chan struct{}       // holds a token for each request under way
-	bodies      *semaphore.Weighted // bytes of their bodies
+	bodies      *semaphore.Weighted // memory of their bodies
+	writes      *semaphore.Weighted // bytes of the bodies of those that are decided
+	turns       *patience           // of writes that wait for it
 	dialable    bool                // other nodes can dial what HTTPAddress tells
 	closing     atomic.Bool
 }
@@ -77,9 +79,9 @@ func Open(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", cfg.HTTPAddress)
+	listener, err := listen(cfg.HTTPAddress)
 	if err != nil {
-		return nil, fmt.Errorf("listen for clients on %s: %w", cfg.HTTPAddress, err)
+		return nil, err
 	}
 	s := &Server{
 		nodeID:      cfg.Raft.NodeID,
@@ -93,6 +95,8 @@ func Open(cfg Config) (*Server, error) {
 		listener:    listener,
 		inFlight:    make(chan struct{}, maxInFlight),
 		bodies:      semaphore.NewWeighted(maxBodiesBytes),
+		writes:      semaphore.NewWeighted(maxWritesBytes),
+		turns:       newPatience(writesPatience),
 		dialable:    !isUnspecified(cfg.HTTPAddress),
 	}
 	keep := archive.Options{KeepBytes: cfg.ArchiveBytes, KeepFor: cfg.ArchiveFor}
@@ -190,6 +194,7 @@ func (s *Server) Close(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, s.http.Close()) // no handler is to run on over a closed node
 	}
+	s.turns.cut()
 	s.patience.cut()
 	s.elections.cut()
 	s.forwarder.close()

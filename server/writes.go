@@ -17,11 +17,11 @@ import (
 
 // postEvents takes a batch of events: the collector.
 func (s *Server) postEvents(c echo.Context) error {
-	scratch := scratches.Get().(*scratch)
-	defer scratch.free()
-	if err := scratch.readBody(c.Request()); err != nil {
+	scratch, err := s.receiveWrite(c.Request())
+	if err != nil {
 		return err
 	}
+	defer s.done(scratch)
 	if !s.node.IsLeader() {
 		return s.forward(c, scratch.body)
 	}
@@ -87,11 +87,11 @@ func (s *Server) postSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	scratch := scratches.Get().(*scratch)
-	defer scratch.free()
-	if err := scratch.readBody(c.Request()); err != nil {
+	scratch, err := s.receiveWrite(c.Request())
+	if err != nil {
 		return err
 	}
+	defer s.done(scratch)
 	if !s.node.IsLeader() {
 		return s.forward(c, scratch.body)
 	}
@@ -148,12 +148,16 @@ func (s *Server) putAccount(c echo.Context) error {
 		AccountID  uint64 `json:"account_id"`
 		MaxStreams *int   `json:"max_streams"`
 	}
-	body, err := readStrict(c, &account, "account_id", "max_streams")
+	scratch, err := s.receiveWrite(c.Request())
 	if err != nil {
 		return err
 	}
+	defer s.done(scratch)
+	if err := decodeStrict(scratch.body, &account, "account_id", "max_streams"); err != nil {
+		return err
+	}
 	if !s.node.IsLeader() {
-		return s.forward(c, body)
+		return s.forward(c, scratch.body)
 	}
 	if account.AccountID != 0 && account.AccountID != accountID {
 		return badField("account_id", "the account of the path")
@@ -174,6 +178,11 @@ func (s *Server) deleteFromHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	scratch, err := s.receiveWrite(c.Request())
+	if err != nil {
+		return err
+	}
+	defer s.done(scratch)
 	if !s.node.IsLeader() {
 		return s.forward(c, nil)
 	}
@@ -193,15 +202,6 @@ func (s *Server) propose(c echo.Context, command []byte) (any, error) {
 	}
 	setIndex(c, index)
 	return answer, nil
-}
-
-// readStrict reads a small JSON body into to, whose fields are named.
-func readStrict(c echo.Context, to any, fields ...string) (body []byte, err error) {
-	scratch := scratch{}
-	if err := scratch.readBody(c.Request()); err != nil {
-		return nil, err
-	}
-	return scratch.body, decodeStrict(scratch.body, to, fields...)
 }
 
 func decodeStrict(body []byte, to any, fields ...string) error {
