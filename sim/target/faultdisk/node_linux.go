@@ -130,10 +130,10 @@ func (n *node) Symlink(context.Context, string, string, *fuse.EntryOut) (*fs.Ino
 }
 
 // Setattr implements fs.NodeSetattrer; modes and times are not journaled.
-func (n *node) Setattr(ctx context.Context, h fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
-	set := func() (errno syscall.Errno) { return n.LoopbackNode.Setattr(ctx, nil, in, out) }
+	set := func() syscall.Errno { return n.LoopbackNode.Setattr(ctx, nil, in, out) }
 	size, resized := in.GetSize()
 	if !resized {
 		return set()
