@@ -26,15 +26,14 @@ const cachedEntries = 64
 const rejoin = "remove the data directory and let this node rejoin from its peers (without peers: restore a backup)"
 
 var (
-	errDamagedFile = errors.New("damaged")
-	errUnsealed    = errors.New("it has no checksum")
-	errOtherIndex  = errors.New("it is filed under another entry's index")
-	errEntrySum    = errors.New("the checksum does not match")
+	errUnsealed   = errors.New("it has no checksum")
+	errOtherIndex = errors.New("it is filed under another entry's index")
+	errEntrySum   = errors.New("the checksum does not match")
 )
 
 // damagedFile is the one line about a file that cannot be trusted.
 func damagedFile(path string, why error) error {
-	return fmt.Errorf("%s is %w: %w: %s", path, errDamagedFile, why, rejoin)
+	return fmt.Errorf("%s is %w: %w: %s", path, ErrDamaged, why, rejoin)
 }
 
 // keptLog is a library's store of entries and of a few values beside them.

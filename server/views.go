@@ -208,7 +208,7 @@ func (s *viewsSnapshot) Release() {
 }
 
 // Restore replaces the state by a snapshot, or leaves it as it is and says why.
-func (v *views) Restore(at raft.Place, r io.Reader) error {
+func (v *views) Restore(at raft.Place, r io.Reader, _ string) error {
 	var stamp [stampBytes]byte
 	if _, err := io.ReadFull(r, stamp[:]); err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
