@@ -1,8 +1,10 @@
 package raft_test
 
 import (
+	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,8 +14,17 @@ import (
 
 // A node's snapshot carries its machine's files over a restart, and to a follower
 // that is too far behind for the log.
+//
+// Known bugs 5 and 6: the first time it is sent it breaks off in the middle.
 func TestSnapshotCarriesFiles(t *testing.T) {
-	c := rafttest.NewClusterWith(t, 3, newFiledList, func(_ int, cfg *raft.Config) { cfg.LogStore, cfg.TrailingLogs = raft.LogStoreBoltDB, 1 })
+	var cuts atomic.Int32
+	c := rafttest.NewClusterWith(t, 3, newFiledList, func(_ int, cfg *raft.Config) {
+		cfg.LogStore, cfg.TrailingLogs = raft.LogStoreBoltDB, 1
+		cfg.SetDial(func(network, address string, timeout time.Duration) (net.Conn, error) {
+			conn, err := net.DialTimeout(network, address, timeout)
+			return &cutConn{Conn: conn, cuts: &cuts}, err
+		})
+	})
 	behind := (c.LeaderAt(t) + 1) % 3
 	all := []string{"early"}
 	index := propose(t, c, "early")
@@ -46,6 +57,12 @@ func TestSnapshotCarriesFiles(t *testing.T) {
 	}
 	c.Start(behind)
 	carried(behind)
+	if cuts.Load() != 1 {
+		t.Errorf("what was sent broke off %d times, want once", cuts.Load())
+	}
+	if left, err := filepath.Glob(filepath.Join(c.Config(behind).DataDir, "snapshots", "*.tmp")); len(left) > 0 || err != nil {
+		t.Errorf("of what broke off %v are left, %v", left, err)
+	}
 	if got, _ := c.Node(behind).LastSnapshot(); got.Index != taken.Index || got.Bytes != taken.Bytes {
 		t.Errorf("the node that was sent a snapshot tells of %+v, the leader's is %+v", got, taken)
 	}
@@ -56,4 +73,18 @@ func TestSnapshotCarriesFiles(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(c.Config(leader).DataDir, "sending", "*")); len(left) > 0 || err != nil {
 		t.Errorf("the sender keeps %v, %v", left, err)
 	}
+}
+
+// cutConn ends after half a MiB, the first of a cluster that gets there.
+type cutConn struct {
+	net.Conn
+	cuts    *atomic.Int32
+	written int
+}
+
+func (c *cutConn) Write(p []byte) (int, error) {
+	if c.written += len(p); c.written > 512<<10 && c.cuts.CompareAndSwap(0, 1) {
+		return 0, c.Close()
+	}
+	return c.Conn.Write(p)
 }

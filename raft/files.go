@@ -1,8 +1,6 @@
 package raft
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -20,32 +18,6 @@ const (
 	smallFileBytes = 1 << 20 // up to here a file's checksum is verified whenever the snapshot is opened
 	maxListBytes   = 4 << 20 // the longest list as JSON is half of it
 )
-
-// A snapshot with files travels as
-//
-//	offset  size
-//	0       8     magic and version, "phsent01"
-//	8       4     bytes of JSON, big-endian
-//	12            JSON, see travelList
-//	              the state, as a snapshot without files travels
-//	              the files, one after the other in the order of the list
-const (
-	travelMagic     = "phsent01"
-	travelHeadBytes = len(travelMagic) + 4
-)
-
-type travelList struct {
-	StateBytes int64       `json:"state_bytes"`
-	Files      []fileClaim `json:"files"`
-}
-
-func (l travelList) head() ([]byte, error) {
-	body, err := json.Marshal(l)
-	if err != nil {
-		return nil, err
-	}
-	return append(binary.BigEndian.AppendUint32([]byte(travelMagic), uint32(len(body))), body...), nil
-}
 
 // fileClaim is what a file of a snapshot has to be.
 type fileClaim struct {
@@ -204,72 +176,4 @@ func checkFile(dir string, file fileClaim) error {
 		err = errEntrySum
 	}
 	return err
-}
-
-// linkFiles links files into a directory that it makes.
-func linkFiles(from, to string, files []fileClaim) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
-	for _, file := range files {
-		if err := os.Link(filepath.Join(from, file.Name), filepath.Join(to, file.Name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// filesReader reads files one after the other, and fails at the end of one that is
-// not what it has to be.
-type filesReader struct {
-	dir     string
-	files   []fileClaim // still to come
-	damaged func(file fileClaim, why error) error
-	file    *os.File // of files[0]; nil: not yet open
-	left    int64
-	sum     uint32
-}
-
-// Read implements io.Reader.
-func (r *filesReader) Read(p []byte) (n int, err error) {
-	for n == 0 && len(p) > 0 {
-		if len(r.files) == 0 {
-			return 0, io.EOF
-		}
-		if r.file == nil {
-			if r.file, err = os.Open(filepath.Join(r.dir, r.files[0].Name)); err != nil {
-				return 0, err
-			}
-			r.left, r.sum = r.files[0].Bytes, 0
-		}
-		if r.left > 0 {
-			n, err = r.file.Read(p[:min(int64(len(p)), r.left)])
-			r.sum = crc32.Update(r.sum, castagnoli, p[:n])
-			r.left -= int64(n)
-			if errors.Is(err, io.EOF) {
-				return n, r.damaged(r.files[0], errFileBytes)
-			}
-			if err != nil {
-				return n, err
-			}
-			continue
-		}
-		if r.sum != r.files[0].CRC32C {
-			return 0, r.damaged(r.files[0], errEntrySum)
-		}
-		if err := r.close(); err != nil {
-			return 0, err
-		}
-		r.files = r.files[1:]
-	}
-	return n, nil
-}
-
-func (r *filesReader) close() error {
-	if r.file == nil {
-		return nil
-	}
-	file := r.file
-	r.file = nil
-	return file.Close()
 }

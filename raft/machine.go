@@ -152,7 +152,7 @@ func (m *machine) Snapshot() (hraft.FSMSnapshot, error) {
 
 // Restore implements hraft.FSM. The index is adopted only after the state was.
 func (m *machine) Restore(r io.ReadCloser) error {
-	var from io.ReadCloser = r
+	from := r
 	if counted, ok := r.(hraft.ReadCloserWrapper); ok {
 		from = counted.WrappedReadCloser()
 	}

@@ -13,6 +13,8 @@
 //   - discovery and careful bootstrap over the raft port itself;
 //   - two log stores ([Config].LogStore), checksummed entries, a record of what
 //     the disk has promised, and a refusal of one that was damaged or cut short;
+//   - snapshots that carry files beside the state, by links on the same disk
+//     ([FileWriter]);
 //   - a watch over a stalled disk, and a guard that keeps a node that lost its
 //     disk from voting before it has caught up.
 //

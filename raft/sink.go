@@ -92,7 +92,7 @@ func (s *snapshotSink) Close() error {
 		return errors.Join(err, s.Cancel())
 	}
 	if err := s.SnapshotSink.Close(); err != nil {
-		return err
+		return errors.Join(err, os.RemoveAll(s.dir))
 	}
 	s.store.newest.Store(s.store.infoOf(s.ID(), s.claim.Index))
 	return s.store.promise.raiseLast(s.claim.Index)
@@ -213,18 +213,23 @@ func (u *unpacker) openNext() (err error) {
 }
 
 func (u *unpacker) finishFile() error {
-	done := u.files[0]
-	u.files = u.files[1:]
-	if u.sum != done.CRC32C {
-		return fmt.Errorf("%s: %w", done.Name, errEntrySum)
+	if u.sum != u.files[0].CRC32C {
+		return fmt.Errorf("%s: %w", u.files[0].Name, errEntrySum)
 	}
-	return errors.Join(u.file.Sync(), u.close())
+	if err := errors.Join(u.file.Sync(), u.close()); err != nil {
+		return err
+	}
+	u.files = u.files[1:]
+	return nil
 }
 
 // complete fails unless everything came.
 func (u *unpacker) complete() error {
 	for u.sink.begun && u.stateLeft == 0 && len(u.files) > 0 && u.files[0].Bytes == 0 { // nothing follows an empty one
-		if err := errors.Join(u.openNext(), u.finishFile()); err != nil {
+		if err := u.openNext(); err != nil {
+			return err
+		}
+		if err := u.finishFile(); err != nil {
 			return err
 		}
 	}

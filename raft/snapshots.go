@@ -71,6 +71,8 @@ type SnapshotInfo struct {
 	Index uint64 // of the last entry in it
 	At    time.Time
 	Bytes int64 // with its files, also those that it shares with others
+
+	id string
 }
 
 // LastSnapshot is the newest snapshot on this node's disk, its own or one that it
@@ -113,28 +115,33 @@ func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snap
 // removeLeft removes what the library leaves for ever: with links to files that are
 // gone otherwise it would take more and more of the disk.
 func (s *snapshotStore) removeLeft() error {
-	left, err := filepath.Glob(filepath.Join(s.dir, "*"+tmpSuffix))
+	found, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
-	for _, path := range append(left, s.sending) {
-		if err := os.RemoveAll(path); err != nil {
-			return err
+	for _, entry := range found {
+		if strings.HasSuffix(entry.Name(), tmpSuffix) {
+			if err := os.RemoveAll(filepath.Join(s.dir, entry.Name())); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return os.RemoveAll(s.sending)
 }
 
 const tmpSuffix = ".tmp" // the library's
 
 func (s *snapshotStore) infoOf(id string, index uint64) *SnapshotInfo {
-	info := &SnapshotInfo{Index: index, At: takenAt(id)}
-	for _, pattern := range []string{"state.bin", filesDir + "/*"} {
-		found, _ := filepath.Glob(filepath.Join(s.dir, id, pattern))
-		for _, path := range found {
-			if file, err := os.Lstat(path); err == nil {
-				info.Bytes += file.Size()
-			}
+	info := &SnapshotInfo{Index: index, At: takenAt(id), id: id}
+	dir := filepath.Join(s.dir, id)
+	paths := []string{filepath.Join(dir, "state.bin")}
+	attached, _ := os.ReadDir(filepath.Join(dir, filesDir)) // none, or found damaged elsewhere
+	for _, entry := range attached {
+		paths = append(paths, filepath.Join(dir, filesDir, entry.Name()))
+	}
+	for _, path := range paths {
+		if file, err := os.Lstat(path); err == nil {
+			info.Bytes += file.Size()
 		}
 	}
 	return info
@@ -182,11 +189,11 @@ func (s *snapshotStore) Create(version hraft.SnapshotVersion, index, term uint64
 
 // before is the newest snapshot's directory and claim, as far as it can be read.
 func (s *snapshotStore) before() (dir string, claim snapshotClaim) {
-	known, err := s.List()
-	if err != nil || len(known) == 0 {
+	newest := s.newest.Load()
+	if newest == nil {
 		return "", claim
 	}
-	dir = filepath.Join(s.dir, known[0].ID)
+	dir = filepath.Join(s.dir, newest.id)
 	state, err := os.Open(filepath.Join(dir, "state.bin"))
 	if err != nil {
 		return dir, claim
@@ -233,7 +240,8 @@ func readClaim(state io.Reader) (claim snapshotClaim, begun []byte, err error) {
 	if _, err := io.ReadFull(state, body); err != nil {
 		return claim, nil, err
 	}
-	return claim, begun, json.Unmarshal(body, &claim)
+	err = json.Unmarshal(body, &claim)
+	return claim, begun, err
 }
 
 // verify holds meta.json against what the state begins with, and takes that off; and
@@ -267,103 +275,4 @@ func (s *snapshotStore) verify(id string, meta *hraft.SnapshotMeta, state io.Rea
 		return nil, err
 	}
 	return opened, opened.prepareTravel(meta)
-}
-
-// openedSnapshot is a snapshot being read.
-type openedSnapshot struct {
-	store  *snapshotStore
-	id     string
-	under  io.Closer
-	state  io.Reader
-	files  []fileClaim
-	head   []byte       // of what travels, when there are files
-	travel io.Reader    // nil: not begun
-	rest   *filesReader // of travel
-	linked string       // directory; "": none
-}
-
-// dir is where the files are.
-func (o *openedSnapshot) dir() string { return filepath.Join(o.store.dir, o.id, filesDir) }
-
-// prepareTravel makes the head of what travels, and its size that of the snapshot.
-func (o *openedSnapshot) prepareTravel(meta *hraft.SnapshotMeta) (err error) {
-	if o.head, err = (travelList{StateBytes: meta.Size, Files: o.files}).head(); err != nil {
-		return err
-	}
-	meta.Size += int64(len(o.head))
-	for _, file := range o.files {
-		meta.Size += file.Bytes
-	}
-	return nil
-}
-
-// restore makes what is read the state alone, and tells where the files are; "":
-// there are none.
-func (o *openedSnapshot) restore() (files string) {
-	o.travel = o.state
-	if len(o.files) == 0 {
-		return ""
-	}
-	return o.dir()
-}
-
-// Read implements io.Reader.
-func (o *openedSnapshot) Read(p []byte) (int, error) {
-	if o.travel == nil {
-		if err := o.pack(); err != nil {
-			return 0, err
-		}
-	}
-	return o.travel.Read(p)
-}
-
-// pack begins the journey. The files are linked, because it may take longer than the
-// snapshot is kept.
-func (o *openedSnapshot) pack() (err error) {
-	if len(o.files) == 0 {
-		o.travel = o.state
-		return nil
-	}
-	if err := os.MkdirAll(o.store.sending, 0o755); err != nil {
-		return err
-	}
-	if o.linked, err = os.MkdirTemp(o.store.sending, o.id+"-"); err != nil {
-		return err
-	}
-	if err := linkFiles(o.dir(), o.linked, o.files); err != nil {
-		return err
-	}
-	o.rest = &filesReader{dir: o.linked, files: o.files, damaged: o.tellDamaged}
-	o.travel = io.MultiReader(bytes.NewReader(o.head), o.state, o.rest)
-	return nil
-}
-
-func (o *openedSnapshot) tellDamaged(file fileClaim, why error) error {
-	err := damagedFile(filepath.Join(o.dir(), file.Name), why)
-	if tell := o.store.damaged.Load(); tell != nil {
-		(*tell)(err)
-	}
-	return err
-}
-
-// notRestored remembers why, for who starts the node: the library does not tell.
-func (o *openedSnapshot) notRestored(why error) {
-	if errors.Is(why, ErrDamaged) {
-		_ = o.store.refuse(o.id, why)
-		return
-	}
-	err := fmt.Errorf("snapshot %s was not restored: %w", filepath.Join(o.store.dir, o.id), why)
-	o.store.failed.CompareAndSwap(nil, &err)
-}
-
-// Close implements io.Closer.
-func (o *openedSnapshot) Close() error {
-	err := o.under.Close()
-	if o.rest != nil {
-		err = errors.Join(err, o.rest.close())
-	}
-	if o.linked != "" {
-		err = errors.Join(err, os.RemoveAll(o.linked))
-	}
-	return err
 }

@@ -14,7 +14,7 @@ const maxSinceBytes = 64 << 20
 var (
 	errReset     = errors.New("the store was reset meanwhile")
 	errReleased  = errors.New("it was released")
-	errSinceFull = fmt.Errorf("more than %d MiB were changed before it was written", maxSinceBytes>>20)
+	errSinceFull = errors.New("too much was changed before it was written")
 	errCaptured  = errors.New("another checkpoint is being written")
 )
 
@@ -91,7 +91,7 @@ func (c *Capture) add(batch *pebble.Batch) error {
 	if err := batch.Close(); err != nil {
 		return err
 	}
-	if c.since.Len() > maxSinceBytes {
+	if c.since.Len() > c.store.maxSinceBytes {
 		return c.store.endCapture(errSinceFull, true)
 	}
 	return nil

@@ -20,14 +20,14 @@ import (
 // What the engine may use. Memory is at most the cache and the tables in memory,
 // beside a capture's (see maxSinceBytes) and one compaction's buffers.
 const (
-	cacheBytes      = 16 << 20 // of blocks, with indexes and filters
+	cacheBytes      = 64 << 20 // of blocks, with indexes, and filters: 2.5 bytes a session
 	memTableBytes   = 8 << 20  // of a table in memory, before it goes to disk
 	memTables       = 4        // when as many wait for the disk, a change waits
 	openFiles       = 256
 	compactions     = 1
 	blockBytes      = 16 << 10 // larger ones compress better, and a page is one or two
 	filterBits      = 10       // a key: one miss in a hundred reads a block
-	smallestTable   = 4 << 20  // a file on disk; twice as large a level
+	smallestTable   = 2 << 20  // a file on disk; twice as large a level. Its filter is read as a whole
 	formatOfEngine  = pebble.FormatValueSeparation
 	tableFileSuffix = ".sst"
 	blobFileSuffix  = ".blob"
@@ -156,11 +156,13 @@ func (e *engine) fault(doing string, panicked any, err error) error {
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
 		err = damaged(info.Path, info.Details)
+	} else if pebble.IsCorruptionError(err) || errors.Is(err, errKeptBadly) {
+		err = damaged(e.dir, err)
 	}
 	return fmt.Errorf("%s in %s: %w", doing, e.dir, err)
 }
 
-func damaged(path string, why error) error { return fmt.Errorf("%s is damaged: %w", path, why) }
+func damaged(path string, why error) error { return fmt.Errorf("%s is %w: %w", path, ErrDamaged, why) }
 
 // engineLogger turns what would end the process into the engine's failure.
 type engineLogger struct{ *engine }

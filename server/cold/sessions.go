@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
@@ -78,14 +79,23 @@ func parseHistoryKey(key []byte) (viewing.ColdKey, error) {
 	return parsed, nil
 }
 
-// find looks up where a session is; false: nowhere. A lock is held.
-func (s *Store) find(accountID uint64, id viewing.SessionID) (key viewing.ColdKey, found bool, err error) {
-	// Unlike a Get this asks the filters of the lowest level too, where nearly all is.
-	iter, err := s.reader().NewIter(&pebble.IterOptions{UseL6Filters: true})
+// finder looks up where sessions are. Unlike a Get it asks the filters of the lowest
+// level too, where nearly all is.
+func (s *Store) finder() (*pebble.Iterator, error) {
+	return s.reader().NewIter(&pebble.IterOptions{UseL6Filters: true})
+}
+
+// closed closes what was read, and returns the first error: an iterator tells its own again.
+func closed(what io.Closer, err error) error {
+	closing := what.Close()
 	if err != nil {
-		return key, false, err
+		return err
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
+	return closing
+}
+
+// find looks up where a session is; false: nowhere.
+func find(iter *pebble.Iterator, accountID uint64, id viewing.SessionID) (key viewing.ColdKey, found bool, err error) {
 	if !iter.SeekPrefixGE(sessionKey(accountID, id)) {
 		return key, false, iter.Error()
 	}
@@ -110,8 +120,12 @@ func (s *Store) Session(accountID uint64, id viewing.SessionID) (encoded []byte,
 		return nil, err
 	}
 	defer func() { err = s.live.fault("look up an ended session", recover(), err) }()
-	key, found, err := s.find(accountID, id)
-	if err != nil || !found {
+	where, err := s.finder()
+	if err != nil {
+		return nil, err
+	}
+	key, found, err := find(where, accountID, id)
+	if err = closed(where, err); err != nil || !found {
 		return nil, err
 	}
 	value, held, err := s.reader().Get(historyKey(accountID, key.ProfileID, key.Cursor))
@@ -139,7 +153,7 @@ func (s *Store) History(accountID uint64, profileID uint8, after *viewing.Cursor
 	yielding := false // a panic is the caller's own
 	defer func() {
 		if page != nil {
-			err = errors.Join(err, page.Close())
+			err = closed(page, err)
 		}
 		if !yielding {
 			err = s.live.fault("page through ended sessions", recover(), err)
@@ -172,32 +186,34 @@ func (s *Store) History(accountID uint64, profileID uint8, after *viewing.Cursor
 	return page.Error()
 }
 
-// Put implements viewing.Cold. A session that is there already is replaced.
+// Put implements viewing.Cold. A session that is there already is replaced, as is one
+// by a later one of the same call.
 func (s *Store) Put(sessions []viewing.ColdSession) (err error) {
-	return s.change("put ended sessions", func(batch *pebble.Batch) (added int64, err error) {
-		for i := range sessions {
-			session := &sessions[i]
-			// Of a batch that holds a session twice the later one counts; batches are small.
-			if slices.ContainsFunc(sessions[i+1:], func(later viewing.ColdSession) bool {
-				return later.AccountID == session.AccountID && later.SessionID == session.SessionID
-			}) {
+	return s.change("put ended sessions", func(where *pebble.Iterator, batch *pebble.Batch) (added int64, err error) {
+		type name struct {
+			account uint64
+			id      viewing.SessionID
+		}
+		later := make(map[name]bool, len(sessions))
+		for _, session := range slices.Backward(sessions) {
+			named := name{session.AccountID, session.SessionID}
+			if later[named] {
 				continue
 			}
-			before, found, err := s.find(session.AccountID, session.SessionID)
-			switch {
-			case err != nil:
+			later[named] = true
+			before, found, err := find(where, session.AccountID, session.SessionID)
+			if err != nil {
 				return 0, err
-			case !found:
+			}
+			if !found {
 				added++
-			case before != session.ColdKey:
-				if err := batch.Delete(historyKey(before.AccountID, before.ProfileID, before.Cursor), nil); err != nil {
-					return 0, err
-				}
+			} else if before != session.ColdKey {
+				err = batch.Delete(historyKey(before.AccountID, before.ProfileID, before.Cursor), nil)
 			}
-			if err := batch.Set(sessionKey(session.AccountID, session.SessionID), place(session.ColdKey), nil); err != nil {
-				return 0, err
-			}
-			if err := batch.Set(historyKey(session.AccountID, session.ProfileID, session.Cursor), session.Encoded, nil); err != nil {
+			err = errors.Join(err,
+				batch.Set(sessionKey(session.AccountID, session.SessionID), place(session.ColdKey), nil),
+				batch.Set(historyKey(session.AccountID, session.ProfileID, session.Cursor), session.Encoded, nil))
+			if err != nil {
 				return 0, err
 			}
 		}
@@ -207,8 +223,8 @@ func (s *Store) Put(sessions []viewing.ColdSession) (err error) {
 
 // Remove implements viewing.Cold. A session that is not there is none to forget.
 func (s *Store) Remove(key viewing.ColdKey) error {
-	return s.change("remove an ended session", func(batch *pebble.Batch) (added int64, err error) {
-		kept, found, err := s.find(key.AccountID, key.SessionID)
+	return s.change("remove an ended session", func(where *pebble.Iterator, batch *pebble.Batch) (added int64, err error) {
+		kept, found, err := find(where, key.AccountID, key.SessionID)
 		if err != nil || !found {
 			return 0, err
 		}
@@ -219,16 +235,20 @@ func (s *Store) Remove(key viewing.ColdKey) error {
 }
 
 // change makes the changes that f puts into a batch, all or none.
-func (s *Store) change(doing string, f func(batch *pebble.Batch) (added int64, err error)) (err error) {
+func (s *Store) change(doing string, f func(where *pebble.Iterator, batch *pebble.Batch) (added int64, err error)) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(); err != nil {
 		return err
 	}
 	defer func() { err = s.live.fault(doing, recover(), err) }()
-	batch := s.live.db.NewBatch()
-	added, err := f(batch)
+	where, err := s.finder()
 	if err != nil {
+		return err
+	}
+	batch := s.live.db.NewBatch()
+	added, err := f(where, batch)
+	if err = closed(where, err); err != nil {
 		return errors.Join(err, batch.Close())
 	}
 	if s.capture == nil {

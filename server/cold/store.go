@@ -23,8 +23,14 @@ import (
 
 var _ viewing.Cold = (*Store)(nil)
 
-// ErrClosed: the store was closed.
-var ErrClosed = errors.New("the store of ended sessions is closed")
+// Errors that a caller tells apart with errors.Is.
+var (
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("the store of ended sessions is closed")
+
+	// ErrDamaged: a file on disk is not what was written; the message says which.
+	ErrDamaged = errors.New("damaged")
+)
 
 // Store is a disk store of sessions. Its methods may be called at the same time as
 // each other; reads wait for a Put, a Remove and the ends of a capture, which are
@@ -32,8 +38,9 @@ var ErrClosed = errors.New("the store of ended sessions is closed")
 // of history with one, however long the history. A read that finds a session by its
 // id takes a second one, beside the first: the record is kept once.
 type Store struct {
-	dir    string
-	logger *slog.Logger
+	dir           string
+	logger        *slog.Logger
+	maxSinceBytes int
 
 	// copying is held while files are made of the engine; taken before mu.
 	copying sync.Mutex
@@ -68,7 +75,7 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 			return nil, fmt.Errorf("remove what a store of ended sessions left: %w", err)
 		}
 	}
-	s := &Store{dir: dir, logger: logger}
+	s := &Store{dir: dir, logger: logger, maxSinceBytes: maxSinceBytes}
 	if s.live, s.sessions, err = s.begin(""); err != nil {
 		return nil, fmt.Errorf("open the store of ended sessions: %w", err)
 	}
