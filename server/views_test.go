@@ -116,8 +116,10 @@ func TestApplySurvivesDamage(t *testing.T) {
 			}
 		}
 		v.state.Active(viewing.Millis(goldenStamp), 42)
-		v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10)
-		v.state.ContinueWatching(viewing.Millis(goldenStamp), 42, 1, 10)
+		_, _, history := v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10)
+		if _, err := v.state.ContinueWatching(viewing.Millis(goldenStamp), 42, 1, 10); err != nil || history != nil {
+			t.Fatalf("after %x: %v, %v", b, history, err)
+		}
 		again := newViews()
 		if err := again.Restore(raft.Place{}, bytes.NewReader(encoded(t, v)), ""); err != nil || again.fingerprint() != v.fingerprint() {
 			t.Fatalf("after %x: the snapshot is not the state: %v", b, err)

@@ -17,7 +17,7 @@ func BenchmarkStore(b *testing.B) {
 	s := open(b)
 	chance := rand.New(rand.NewPCG(1, 1))
 	sessions := fill(b, s, chance, benchSessions)
-	mustDo(b, s.Reset(checkpoint(b, s)))
+	mustDo(b, s.Reset(checkpoint(b, s), benchSessions))
 	b.Logf("%d sessions of %d bytes take %d bytes on disk each", benchSessions, len(sessions[0].Encoded), s.Size().Bytes/benchSessions)
 	b.Run("Session/hit", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {

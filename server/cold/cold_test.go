@@ -174,7 +174,7 @@ func TestStoreIsAMap(t *testing.T) {
 			},
 			"reset": func(rt *rapid.T) {
 				to := rapid.SampledFrom(checkpoints).Draw(rt, "to")
-				mustDo(t, s.Reset(to.dir))
+				mustDo(t, s.Reset(to.dir, int64(len(to.content))))
 				model = maps.Clone(to.content)
 				if model == nil {
 					model = plain{}
@@ -320,7 +320,7 @@ func TestReadsGoOnDuringACheckpoint(t *testing.T) {
 		mustDo(t, <-writing)
 		c.Release()
 		other := open(t)
-		mustDo(t, other.Reset(dir))
+		mustDo(t, other.Reset(dir, held))
 		if got := other.Size().Sessions; got != held {
 			t.Errorf("the checkpoint holds %d sessions, at its moment there were %d", got, held)
 		}
@@ -351,12 +351,12 @@ func TestCaptureHasALimit(t *testing.T) {
 		t.Errorf("%d sessions, want 3", got)
 	}
 	mustDo(t, s.Put([]viewing.ColdSession{realistic(rand.New(rand.NewPCG(5, 6)), 1)}))
-	if err := s.Reset(checkpoint(t, s)); err != nil || s.Size().Sessions != 4 {
+	if err := s.Reset(checkpoint(t, s), 4); err != nil || s.Size().Sessions != 4 {
 		t.Errorf("after the capture was given up: %+v, %v", s.Size(), err)
 	}
 }
 
-// What the store had survives neither its end nor Reset(""), and a Reset that fails
+// What the store had survives neither its end nor a Reset to nothing, and a Reset that fails
 // changes nothing.
 func TestReset(t *testing.T) {
 	dir := t.TempDir()
@@ -368,10 +368,15 @@ func TestReset(t *testing.T) {
 	mustDo(t, err)
 	broken := filepath.Join(t.TempDir(), "broken")
 	mustDo(t, os.CopyFS(broken, os.DirFS(files)), os.Remove(filepath.Join(broken, filepath.Base(table[0]))))
-	if err := s.Reset(broken); err == nil || s.Size().Sessions != 300 {
+	if err := s.Reset(broken, 300); err == nil || s.Size().Sessions != 300 {
 		t.Errorf("reset to a checkpoint that lacks a file: %v, holds %+v", err, s.Size())
 	}
-	if err := s.Reset(filepath.Join(files, "nowhere")); err == nil || s.Size().Sessions != 300 {
+	for dir, sessions := range map[string]int64{files: 299, "": 300} {
+		if err := s.Reset(dir, sessions); err == nil || s.Size().Sessions != 300 {
+			t.Errorf("reset to another number of sessions: %v, holds %+v", err, s.Size())
+		}
+	}
+	if err := s.Reset(filepath.Join(files, "nowhere"), 300); err == nil || s.Size().Sessions != 300 {
 		t.Errorf("reset to no directory: %v, holds %+v", err, s.Size())
 	}
 	mustDo(t, s.Close())
@@ -387,7 +392,7 @@ func TestReset(t *testing.T) {
 		t.Errorf("an opened store holds %d sessions", got)
 	}
 	for range 2 { // the checkpoint stays as it is
-		mustDo(t, s.Reset(files))
+		mustDo(t, s.Reset(files, 300))
 		for _, want := range sessions {
 			if got, err := s.Session(want.AccountID, want.SessionID); err != nil || !bytes.Equal(got, want.Encoded) {
 				t.Fatalf("session %v reads as %x, %v", want.SessionID, got, err)
@@ -398,7 +403,7 @@ func TestReset(t *testing.T) {
 			t.Errorf("%d sessions are left", got)
 		}
 	}
-	mustDo(t, s.Reset(files), s.Reset(""))
+	mustDo(t, s.Reset(files, 300), s.Reset("", 0))
 	if got, err := s.Session(sessions[0].AccountID, sessions[0].SessionID); got != nil || err != nil || s.Size().Sessions != 0 {
 		t.Errorf("an emptied store: %x, %v, %+v", got, err, s.Size())
 	}
@@ -451,7 +456,7 @@ func TestFlippedBit(t *testing.T) {
 var errOther = errors.New("another answer")
 
 func readAll(s *Store, files string, sessions []viewing.ColdSession) error {
-	if err := s.Reset(files); err != nil {
+	if err := s.Reset(files, int64(len(sessions))); err != nil {
 		return err
 	}
 	for _, want := range sessions {
@@ -490,7 +495,7 @@ func TestFailureStays(t *testing.T) {
 	if _, err := s.Capture(); !errors.Is(err, errOther) {
 		t.Errorf("a failed store is captured: %v", err)
 	}
-	mustDo(t, s.Reset(""))
+	mustDo(t, s.Reset("", 0))
 	if got, err := s.Session(1, viewing.SessionID{1}); got != nil || err != nil {
 		t.Errorf("after a reset: %x, %v", got, err)
 	}

@@ -115,15 +115,18 @@ func (s *Store) begin(checkpoint string) (live *engine, sessions int64, err erro
 }
 
 // Reset replaces what the store holds by a checkpoint, whose files it links and
-// leaves as they are; by nothing for "". After an error it holds what it held. A
-// capture under way is void.
-func (s *Store) Reset(checkpoint string) error {
+// leaves as they are, and which must hold so many sessions; by nothing for "". After an
+// error it holds what it held. A capture under way is void.
+func (s *Store) Reset(checkpoint string, sessions int64) error {
 	s.copying.Lock()
 	defer s.copying.Unlock()
 	if !s.open() {
 		return ErrClosed
 	}
-	next, sessions, err := s.begin(checkpoint)
+	next, held, err := s.begin(checkpoint)
+	if err == nil && held != sessions {
+		err = errors.Join(fmt.Errorf("it holds %d sessions, expected %d", held, sessions), next.close(), os.RemoveAll(next.dir))
+	}
 	if err != nil {
 		return fmt.Errorf("reset the store of ended sessions: %w", err)
 	}
