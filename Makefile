@@ -21,6 +21,19 @@ test: ## every test, with the race detector
 	$(GO) test -race $$($(GO) list ./... | grep -v /cmd/playhead$$); others=$$?; wait $$! && exit $$others
 	$(GO) test -race -parallel 1 ./cmd/playhead # its runs measure: they get the machine to themselves
 
+.PHONY: fuzz
+fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each
+	@set -e; for file in $$(grep -rl '^func Fuzz' --include=*_test.go .); do \
+	  for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
+	    echo "$$(dirname $$file) $$name"; \
+	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),1m) ./$$(dirname $$file); \
+	  done; \
+	done
+
+.PHONY: soak
+soak: ## ten minutes of random kills, snapshots and changes of members under load; SOAK=1h for longer
+	$(GO) test -tags soak -timeout 0 -v -run TestSoak ./sim/target -args -soak $(or $(SOAK),10m)
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## formatting, vet, the arrows between packages, a tidy go.mod
 	$(GOLANGCI_LINT) run ./...

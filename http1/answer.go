@@ -62,6 +62,9 @@ func (c *Conn) readAnswer() error {
 		}
 		_, headers := cutLine(c.buf[head : end-len(endOfLine)])
 		f, err := parseHeaders(headers)
+		if err == nil && f.chunked && minor == 0 { // RFC 9112, 6.1: its framing is to be taken for faulty
+			err = malformed("Transfer-Encoding in HTTP/1.0", nil)
+		}
 		if err != nil {
 			return err
 		}

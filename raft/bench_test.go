@@ -13,9 +13,9 @@ import (
 
 type nothing struct{}
 
-func (nothing) Apply(uint64, int64, []byte) any          { return nil }
-func (nothing) Snapshot(raft.Place) (io.WriterTo, error) { return strings.NewReader(""), nil }
-func (nothing) Restore(raft.Place, io.Reader) error      { return nil }
+func (nothing) Apply(uint64, int64, []byte) any             { return nil }
+func (nothing) Snapshot(raft.Place) (io.WriterTo, error)    { return strings.NewReader(""), nil }
+func (nothing) Restore(raft.Place, io.Reader, string) error { return nil }
 
 // BenchmarkPropose: 256 proposers of 200-byte commands, fsync on, over each log
 // store. Compare within one run.

@@ -37,12 +37,12 @@ func (n *Node) hello() helloAnswer {
 }
 
 func (n *Node) role() string {
-	switch n.raft.State() {
-	case hraft.Leader:
+	switch state := n.raft.State(); {
+	case n.leads() != 0:
 		return "leader"
-	case hraft.Candidate:
+	case state == hraft.Candidate:
 		return "candidate"
-	default:
+	default: // a leader that has fallen silent included
 		return "follower"
 	}
 }

@@ -96,12 +96,14 @@ type Config struct {
 	Logger *slog.Logger     // slog.Default()
 
 	// Damaged is called when an entry of the log is found damaged while the node
-	// runs, before anything is made of it. It must not return to its goroutine,
+	// runs, before anything is made of it, or when the node's term cannot be
+	// written. It must not return to its goroutine,
 	// which may be any. nil writes the error to Logger and ends the process with
 	// exit code 1.
 	Damaged func(error)
 
-	segmentBytes int // of the WAL; 64 MiB. For tests
+	segmentBytes int                   // of the WAL; 64 MiB. For tests
+	under        func(keptLog) keptLog // comes between us and the log store; nil: nothing does. For tests
 	// dial reaches a peer; net.DialTimeout. For tests
 	dial func(network, address string, timeout time.Duration) (net.Conn, error)
 }
@@ -140,7 +142,7 @@ func (c Config) withDefaults() Config {
 	if c.Damaged == nil {
 		logger := c.Logger.With("node_id", c.NodeID)
 		c.Damaged = func(err error) {
-			logger.Error("this node stops: its disk is damaged", "error", err)
+			logger.Error("this node stops: its disk fails", "error", err)
 			os.Exit(1)
 		}
 	}

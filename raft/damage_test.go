@@ -92,7 +92,7 @@ type damage struct {
 	name string
 	file kind
 	text string // what the file holds and where it is harmed; empty: anything, at its end
-	harm harm
+	harm harm   // nil: it is removed
 	want string // part of the refusal beside what to do; empty: the node starts and heals
 }
 
@@ -132,6 +132,11 @@ var damagesOfAll = []damage{
 	{"snapshot cut", newest("snapshots/*/state.bin"), "snap-", cut, "is damaged: CRC mismatch"},
 	{"bit in the snapshot's members", newest("snapshots/*/meta.json"), `"Address":"1`, flipBits, "is damaged: meta.json"},
 	{"snapshot's meta emptied", newest("snapshots/*/meta.json"), "", empty, "is damaged: meta.json"},
+	{"bit in an attached file", newest("snapshots/*/files/small"), "snap-", flipBits, "is damaged: files/small: the checksum"},
+	{"attached file cut", newest("snapshots/*/files/small"), "snap-", cut, "is damaged: files/small: it has another size"},
+	{"bit in a large attached file, that its reader finds", newest("snapshots/*/files/large"), "snap-", flipBits, "files/large is damaged: "},
+	{"attached file removed", newest("snapshots/*/files/large"), "snap-", nil, "is damaged: files/large: it is missing"},
+	{"bit in an attached file, and a log that goes back to the older", newest("snapshots/*/files/small"), "snap-", flipBits, ""},
 	{"bit in the snapshot, and a log that goes back to the older", newest("snapshots/*/state.bin"), "snap-", flipBits, ""},
 	{"bit in the older snapshot", oldest("snapshots/*/state.bin"), "snap-", flipBits, ""},
 }
@@ -159,7 +164,7 @@ type damaged struct {
 }
 
 func newDamaged(t *testing.T, store string) *damaged {
-	return &damaged{c: rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) {
+	return &damaged{c: rafttest.NewClusterWith(t, 3, newFiledList, func(_ int, cfg *raft.Config) {
 		cfg.LogStore, cfg.TrailingLogs = store, 1
 		cfg.SetSegmentBytes(segmentBytes)
 	})}
@@ -181,15 +186,25 @@ func (d *damaged) prepare(t *testing.T, victim, between int) {
 			t.Fatalf("node %d: wait for index %d: %v", victim+1, d.index, err)
 		}
 	}
-	for range 2 {
-		for range between {
-			d.propose(t, "between-")
+	reachesBack := false // not after an election in between
+	for tries := 0; !reachesBack; tries++ {
+		if tries == 5 {
+			t.Fatal("the log never goes back to the older snapshot")
 		}
-		d.propose(t, "snap-")
-		caughtUp()
-		if err := d.c.Node(victim).TakeSnapshot(within(t, 10*time.Second)); err != nil {
-			t.Fatal(err)
+		var older raft.SnapshotInfo
+		for range 2 {
+			older, _ = d.c.Node(victim).LastSnapshot()
+			for range between {
+				d.propose(t, "between-")
+			}
+			d.propose(t, "snap-")
+			caughtUp()
+			if err := d.c.Node(victim).TakeSnapshot(within(t, 10*time.Second)); err != nil {
+				t.Fatal(err)
+			}
 		}
+		first, _ := d.c.Node(victim).LastLogIndexes()
+		reachesBack = between > 0 || first <= older.Index+1
 	}
 	for range 8 { // one segment at least
 		d.propose(t, "filler-")
@@ -250,6 +265,12 @@ func (d *damaged) alike(t *testing.T, when string) {
 // damageFile rewrites a file in place.
 func damageFile(t *testing.T, path, text string, harm harm) {
 	t.Helper()
+	if harm == nil {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"fmt"
 	"time"
 
 	hraft "github.com/hashicorp/raft"
@@ -11,6 +12,10 @@ const (
 	// refusingFactor × ElectionTimeout: a transfer that refuses entries for
 	// longer is stuck.
 	refusingFactor = 4
+	// refusedFactor × ElectionTimeout: for so long after its disk did not take an
+	// append a node leaves the leadership to others, if there are any. Not for ever:
+	// where all disks were full, nobody would try again.
+	refusedFactor = 10
 )
 
 // watchHealth makes a leader that cannot lead fall silent, so that its peers
@@ -20,12 +25,14 @@ const (
 func (n *Node) watchHealth() {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
+	var told *refusedAppend
 	for {
 		select {
 		case <-tick.C:
 		case <-n.closing:
 			return
 		}
+		told = n.tellOfRefused(told)
 		leading := n.raft.State() == hraft.Leader
 		n.probe(leading)
 		ill := n.illness()
@@ -52,6 +59,28 @@ func (n *Node) illness() string {
 		return "a transfer of leadership is stuck and refuses every entry"
 	}
 	return ""
+}
+
+// tellOfRefused tells when the disk begins to refuse appends, and when it takes them
+// again. told is what it returned before.
+func (n *Node) tellOfRefused(told *refusedAppend) *refusedAppend {
+	refused := n.store.refused.Load()
+	switch {
+	case refused != nil && told == nil:
+		n.logger.Error("the disk does not take the log: this node acknowledges nothing and does not ask for votes until it does; make space on it, or mend it", "error", refused.err)
+	case refused == nil && told != nil:
+		n.logger.Warn("the disk takes the log again")
+	}
+	return refused
+}
+
+// mayLead refuses to stand for election after the disk refused an append: an election
+// won would only end with the next entry.
+func (n *Node) mayLead() error {
+	if r := n.store.refused.Load(); r != nil && time.Since(r.at) < refusedFactor*n.cfg.ElectionTimeout {
+		return fmt.Errorf("this node does not stand for election, its disk does not take the log: %w", r.err)
+	}
+	return nil
 }
 
 // refusal is the first entry refused because of a transfer of leadership.

@@ -152,6 +152,22 @@ func (m *machine) Snapshot() (hraft.FSMSnapshot, error) {
 
 // Restore implements hraft.FSM. The index is adopted only after the state was.
 func (m *machine) Restore(r io.ReadCloser) error {
+	from := r
+	if counted, ok := r.(hraft.ReadCloserWrapper); ok {
+		from = counted.WrappedReadCloser()
+	}
+	opened, ok := from.(*openedSnapshot)
+	if !ok {
+		return m.restore(r, "")
+	}
+	err := m.restore(r, opened.restore())
+	if err != nil {
+		opened.notRestored(err)
+	}
+	return err
+}
+
+func (m *machine) restore(r io.Reader, files string) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	header := make([]byte, snapshotHeaderBytes)
 	if _, err := io.ReadFull(in, header); err != nil {
@@ -165,7 +181,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 		return fmt.Errorf("%w: the snapshot is of %s, this node's state of %s", errOtherCluster, id, ours)
 	}
 	at := Place{Index: binary.BigEndian.Uint64(header[8:]), Cluster: id}
-	if err := m.sm.Restore(at, in); err != nil {
+	if err := m.sm.Restore(at, in, files); err != nil {
 		return fmt.Errorf("restore the state: %w", err)
 	}
 	m.stampMS.Store(int64(binary.BigEndian.Uint64(header[16:])))
@@ -183,6 +199,11 @@ type snapshot struct {
 
 // Persist implements hraft.FSMSnapshot.
 func (s *snapshot) Persist(sink hraft.SnapshotSink) error {
+	if files, ok := s.state.(FileWriter); ok {
+		if err := sink.(*snapshotSink).attach(files, s.closing); err != nil {
+			return fmt.Errorf("write the state's files: %w", err)
+		}
+	}
 	header := append(make([]byte, 0, snapshotHeaderBytes), snapshotMagic...)
 	header = binary.BigEndian.AppendUint64(header, s.at.Index)
 	header = binary.BigEndian.AppendUint64(header, uint64(s.stampMS))

@@ -153,11 +153,12 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 		self: hraft.ServerID(n.cfg.NodeID), logger: n.logger, founded: n.guard.hasFounded,
 		members: func() []hraft.Server { <-ready; return n.raft.GetConfiguration().Configuration().Servers },
 	}
-	n.trans = newTransport(network, n.guard, founder, n.closing)
+	n.trans = newTransport(network, n.guard, founder, n.mayLead, n.closing)
 	if err := n.newRaft(logger, cache, snapshots); err != nil {
 		return err
 	}
 	n.store.damaged.Store(&n.cfg.Damaged)
+	n.snapshots.damaged.Store(&n.cfg.Damaged)
 	close(ready)
 	return nil
 }
@@ -173,9 +174,11 @@ func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snap
 			}
 		}
 		switch refused := snapshots.refused.Load(); {
-		case err == nil || errors.Is(err, errDamagedFile):
+		case err == nil || errors.Is(err, ErrDamaged):
 		case refused != nil: // no other snapshot, or none that the log follows on
 			err = fmt.Errorf("%w: %s", *refused, rejoin)
+		case snapshots.failed.Load() != nil:
+			err = *snapshots.failed.Load()
 		case errors.Is(err, hraft.ErrLogNotFound):
 			err = damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), errHole)
 		default:

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +26,8 @@ type list struct {
 	indexes  []uint64
 	stamps   []int64
 	gate     chan struct{} // when not nil, Apply waits for it
+	filed    bool          // its snapshots carry files, see filed
+	restored string        // directory of the files of the newest snapshot restored
 }
 
 type answer struct {
@@ -31,7 +35,41 @@ type answer struct {
 	command string
 }
 
-func newList(int) raft.StateMachine { return &list{} }
+func newList(int) raft.StateMachine      { return &list{} }
+func newFiledList(int) raft.StateMachine { return &list{filed: true} }
+
+// filed is a captured list whose end is in files too: a small one, and one so large
+// that its checksum is not verified whenever it is opened.
+type filed struct{ *bytes.Reader }
+
+func endOf(body []byte) []byte { return body[max(0, len(body)-64<<10):] }
+
+var filedAfter = map[string]int{"small": 0, "large": 1 << 20} // bytes of nothing before the commands
+
+func (f filed) WriteFiles(dir string) error {
+	body := make([]byte, f.Size())
+	_, err := f.ReadAt(body, 0)
+	err = errors.Join(err, os.Mkdir(dir, 0o755))
+	for name, after := range filedAfter {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), append(make([]byte, after), endOf(body)...), 0o644))
+	}
+	return err
+}
+
+// checkFiled fails unless the files hold the commands.
+func checkFiled(files string, body []byte) error {
+	for name, after := range filedAfter {
+		path := filepath.Join(files, name)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if len(data) < after || !bytes.Equal(data[after:], endOf(body)) {
+			return fmt.Errorf("%s is %w: other commands", path, raft.ErrDamaged)
+		}
+	}
+	return nil
+}
 
 func (l *list) Apply(index uint64, stampMS int64, command []byte) any {
 	if l.gate != nil {
@@ -49,16 +87,32 @@ func (l *list) Snapshot(raft.Place) (io.WriterTo, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	body, err := json.Marshal(l.commands)
+	if l.filed {
+		return filed{bytes.NewReader(body)}, err
+	}
 	return bytes.NewReader(body), err
 }
 
-func (l *list) Restore(_ raft.Place, r io.Reader) error {
-	var commands []string
-	if err := json.NewDecoder(r).Decode(&commands); err != nil {
+func (l *list) Restore(_ raft.Place, r io.Reader, files string) error {
+	body, err := io.ReadAll(r)
+	if err != nil {
 		return err
+	}
+	var commands []string
+	if err := json.Unmarshal(body, &commands); err != nil {
+		return err
+	}
+	if l.filed != (files != "") {
+		return fmt.Errorf("files in %q", files)
+	}
+	if l.filed {
+		if err := checkFiled(files, body); err != nil {
+			return err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.restored = files
 	l.commands, l.indexes, l.stamps = commands, nil, nil
 	return nil
 }

@@ -123,6 +123,9 @@ func openKept(cfg Config, tree string, used bool, logger hclog.Logger) (kept kep
 		open, at = openWAL, filepath.Dir(tree)
 	}
 	if kept, err = open(cfg, at, logger); err == nil {
+		if cfg.under != nil {
+			kept = cfg.under(kept)
+		}
 		return kept, nil
 	}
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) {

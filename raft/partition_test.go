@@ -25,23 +25,28 @@ type network struct {
 	mu    sync.Mutex
 	at    map[string]int // nodes by raft address
 	cut   map[[2]int]bool
+	holes map[[2]int]bool // from the request to take over on, what is written is lost; true: it has come
 	conns map[[2]int][]net.Conn
 	said  [3]atomic.Int64 // how often a node has written on a wire that it began
 }
 
-// speaking counts what a node writes.
+// speaking is a wire from a node to another.
 type speaking struct {
 	net.Conn
-	said *atomic.Int64
+	over    *network
+	between [2]int
 }
 
 func (s speaking) Write(b []byte) (int, error) {
-	s.said.Add(1)
+	s.over.said[s.between[0]].Add(1)
+	if s.over.lost(s.between, b) {
+		return len(b), nil
+	}
 	return s.Conn.Write(b)
 }
 
 func newNetwork() *network {
-	return &network{at: map[string]int{}, cut: map[[2]int]bool{}, conns: map[[2]int][]net.Conn{}}
+	return &network{at: map[string]int{}, cut: map[[2]int]bool{}, holes: map[[2]int]bool{}, conns: map[[2]int][]net.Conn{}}
 }
 
 // wire makes a node's configuration use the network.
@@ -65,7 +70,7 @@ func (w *network) wire(i int, cfg *raft.Config) {
 			return nil, errors.Join(errCut, conn.Close())
 		}
 		w.conns[between] = append(w.conns[between], conn)
-		return speaking{conn, &w.said[i]}, nil
+		return speaking{conn, w, between}, nil
 	})
 }
 
@@ -102,7 +107,41 @@ func (w *network) set(cut [][2]int) {
 	}
 }
 
-func (w *network) heal() { w.set(nil) }
+// timeoutNow begins the library's request to take over the leadership.
+const timeoutNow = 3
+
+// swallow makes a node's request that another take over vanish, and all that it writes
+// to it from then on, as behind a switch that died: the writer has to find out by itself.
+func (w *network) swallow(from, to int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.holes[[2]int{from, to}] = false
+}
+
+func (w *network) lost(between [2]int, b []byte) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lost, hole := w.holes[between]
+	if hole && !lost && b[0] == timeoutNow {
+		lost = true
+		w.holes[between] = true
+	}
+	return lost
+}
+
+// heal mends every wire. Those that swallowed something begin anew.
+func (w *network) heal() {
+	w.mu.Lock()
+	for between := range w.holes {
+		for _, conn := range w.conns[between] {
+			_ = conn.Close()
+		}
+		delete(w.conns, between)
+	}
+	clear(w.holes)
+	w.mu.Unlock()
+	w.set(nil)
+}
 
 // others are the two nodes of three beside i.
 func others(i int) []int { return []int{(i + 1) % 3, (i + 2) % 3} }

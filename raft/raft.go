@@ -13,6 +13,8 @@
 //   - discovery and careful bootstrap over the raft port itself;
 //   - two log stores ([Config].LogStore), checksummed entries, a record of what
 //     the disk has promised, and a refusal of one that was damaged or cut short;
+//   - snapshots that carry files beside the state, by links on the same disk
+//     ([FileWriter]);
 //   - a watch over a stalled disk, and a guard that keeps a node that lost its
 //     disk from voting before it has caught up.
 //
@@ -49,12 +51,29 @@ type StateMachine interface {
 	// while Apply goes on; it may be dropped without being written. If it has a
 	// method Release(), that is called once when it is no longer needed, written
 	// or not. The log is truncated only after it was written without an error.
+	//
+	// If it is a [FileWriter] too, the snapshot carries files.
 	Snapshot(at Place) (io.WriterTo, error)
 
 	// Restore replaces the whole state by one that a WriterTo wrote, all or
 	// nothing: after an error the state is the one before. The state is that
-	// after all entries up to at.Index.
-	Restore(at Place, r io.Reader) error
+	// after all entries up to at.Index. files is the directory with the files
+	// that came with it, "" if there are none; it belongs to the snapshot: they
+	// may be linked or copied during the call, and are never to be changed. An
+	// error that is [ErrDamaged] makes a node that starts say what to do.
+	Restore(at Place, r io.Reader, files string) error
+}
+
+// FileWriter is a captured state that is kept partly in files. They are flat in one
+// directory, at most [MaxSnapshotFiles] of them, regular, never changed afterwards,
+// and named with at most [MaxFileNameBytes] letters, digits and ._- (not . first).
+// They may be hard links: a node does not copy them, and reads each once, for its
+// checksum, unless the snapshot before had it too. To a peer they are sent.
+type FileWriter interface {
+	// WriteFiles makes dir, whose parent is there, with the files; or does not,
+	// if there are none. It is called at most once, before WriteTo, and as that
+	// from another goroutine than Apply's.
+	WriteFiles(dir string) error
 }
 
 // Place is how far a state is, and in which log.
@@ -92,6 +111,9 @@ var (
 
 	// ErrMemberRefused: the node cannot be added or lead as it is; the message says why.
 	ErrMemberRefused = errors.New("member refused")
+
+	// ErrDamaged: a file on the disk is not what was written.
+	ErrDamaged = errors.New("damaged")
 
 	// ErrNothingToSnapshot: nothing was applied since this node started.
 	ErrNothingToSnapshot = errors.New("nothing new to snapshot")

@@ -37,7 +37,7 @@ func (r *register) Snapshot(raft.Place) (io.WriterTo, error) {
 	return strings.NewReader(string(binary.BigEndian.AppendUint64(nil, uint64(r.value.Load())))), nil
 }
 
-func (r *register) Restore(_ raft.Place, from io.Reader) error {
+func (r *register) Restore(_ raft.Place, from io.Reader, _ string) error {
 	var b [8]byte
 	if _, err := io.ReadFull(from, b[:]); err != nil {
 		return err

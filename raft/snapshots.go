@@ -26,14 +26,16 @@ const keptSnapshots = 2
 // change the members, or let an old snapshot pass for a new one.
 //
 //	offset  size
-//	0       8     magic and version, "phmeta01"
+//	0       8     magic and version, "phmeta01"; with files "phmeta02"
 //	8       4     bytes of JSON, big-endian
 //	12            JSON, see snapshotClaim
 //
-// Snapshots from before have none. It does not travel.
+// Snapshots from before have none. It does not travel. Beside the state, in files/,
+// are the files that it tells of, if there are any.
 const (
-	claimMagic    = "phmeta01"
-	maxClaimBytes = 1 << 20
+	claimMagic      = "phmeta01"
+	claimMagicFiles = "phmeta02"
+	maxClaimBytes   = 1<<20 + maxListBytes
 )
 
 type snapshotClaim struct {
@@ -41,6 +43,14 @@ type snapshotClaim struct {
 	Term               uint64              `json:"term"`
 	Configuration      hraft.Configuration `json:"configuration"`
 	ConfigurationIndex uint64              `json:"configuration_index"`
+	Files              []fileClaim         `json:"files,omitempty"`
+}
+
+func (c snapshotClaim) magic() string {
+	if len(c.Files) > 0 {
+		return claimMagicFiles
+	}
+	return claimMagic
 }
 
 // snapshotStore is the library's. It verifies what it hands out, and promises
@@ -49,7 +59,10 @@ type snapshotStore struct {
 	*hraft.FileSnapshotStore
 	dir     string
 	promise *promise
+	sending string                       // directory of the files that are being sent
+	damaged atomic.Pointer[func(error)]  // told of damage found by sending; nil while the node starts
 	refused atomic.Pointer[error]        // the first that was found damaged
+	failed  atomic.Pointer[error]        // the first that was not restored for another reason
 	newest  atomic.Pointer[SnapshotInfo] // nil: none
 }
 
@@ -57,7 +70,9 @@ type snapshotStore struct {
 type SnapshotInfo struct {
 	Index uint64 // of the last entry in it
 	At    time.Time
-	Bytes int64
+	Bytes int64 // with its files, also those that it shares with others
+
+	id string
 }
 
 // LastSnapshot is the newest snapshot on this node's disk, its own or one that it
@@ -83,15 +98,53 @@ func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snap
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshots: %w", err)
 	}
-	s := &snapshotStore{FileSnapshotStore: under, dir: filepath.Join(dataDir, "snapshots"), promise: promise}
+	s := &snapshotStore{FileSnapshotStore: under, dir: filepath.Join(dataDir, "snapshots"), promise: promise, sending: filepath.Join(dataDir, "sending")}
+	if err := s.removeLeft(); err != nil {
+		return nil, fmt.Errorf("remove what a snapshot that broke off has left: %w", err)
+	}
 	known, err := under.List()
 	if err != nil {
 		return nil, fmt.Errorf("list the snapshots: %w", err)
 	}
 	if len(known) > 0 {
-		s.newest.Store(&SnapshotInfo{Index: known[0].Index, At: takenAt(known[0].ID), Bytes: known[0].Size})
+		s.newest.Store(s.infoOf(known[0].ID, known[0].Index))
 	}
 	return s, s.findUnreadable()
+}
+
+// removeLeft removes what the library leaves for ever: with links to files that are
+// gone otherwise it would take more and more of the disk.
+func (s *snapshotStore) removeLeft() error {
+	found, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range found {
+		if strings.HasSuffix(entry.Name(), tmpSuffix) {
+			if err := os.RemoveAll(filepath.Join(s.dir, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return os.RemoveAll(s.sending)
+}
+
+const tmpSuffix = ".tmp" // the library's
+
+func (s *snapshotStore) infoOf(id string, index uint64) *SnapshotInfo {
+	info := &SnapshotInfo{Index: index, At: takenAt(id), id: id}
+	dir := filepath.Join(s.dir, id)
+	paths := []string{filepath.Join(dir, "state.bin")}
+	attached, _ := os.ReadDir(filepath.Join(dir, filesDir)) // none, or found damaged elsewhere
+	for _, entry := range attached {
+		paths = append(paths, filepath.Join(dir, filesDir, entry.Name()))
+	}
+	for _, path := range paths {
+		if file, err := os.Lstat(path); err == nil {
+			info.Bytes += file.Size()
+		}
+	}
+	return info
 }
 
 // findUnreadable looks for snapshots that the library passes over in silence.
@@ -101,7 +154,7 @@ func (s *snapshotStore) findUnreadable() error {
 		return fmt.Errorf("list the snapshots: %w", err)
 	}
 	for _, entry := range found {
-		if !entry.IsDir() || strings.HasSuffix(entry.Name(), ".tmp") {
+		if !entry.IsDir() || strings.HasSuffix(entry.Name(), tmpSuffix) {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(s.dir, entry.Name(), "meta.json"))
@@ -117,105 +170,109 @@ func (s *snapshotStore) findUnreadable() error {
 
 // refuse remembers the first snapshot that was found damaged.
 func (s *snapshotStore) refuse(id string, why error) error {
-	err := fmt.Errorf("snapshot %s is %w: %w", filepath.Join(s.dir, id), errDamagedFile, why)
+	err := fmt.Errorf("snapshot %s is %w: %w", filepath.Join(s.dir, id), ErrDamaged, why)
 	s.refused.CompareAndSwap(nil, &err)
 	return err
 }
 
 // Create implements hraft.SnapshotStore.
 func (s *snapshotStore) Create(version hraft.SnapshotVersion, index, term uint64, configuration hraft.Configuration, configurationIndex uint64, trans hraft.Transport) (hraft.SnapshotSink, error) {
-	claim, err := json.Marshal(snapshotClaim{index, term, configuration, configurationIndex})
-	if err != nil {
-		return nil, err
-	}
 	sink, err := s.FileSnapshotStore.Create(version, index, term, configuration, configurationIndex, trans)
 	if err != nil {
 		return nil, err
 	}
-	head := binary.BigEndian.AppendUint32([]byte(claimMagic), uint32(len(claim)))
-	if _, err := sink.Write(append(head, claim...)); err != nil {
-		return nil, errors.Join(err, sink.Cancel())
+	return &snapshotSink{
+		SnapshotSink: sink, store: s, dir: filepath.Join(s.dir, sink.ID()+tmpSuffix),
+		claim: snapshotClaim{index, term, configuration, configurationIndex, nil},
+	}, nil
+}
+
+// before is the newest snapshot's directory and claim, as far as it can be read.
+func (s *snapshotStore) before() (dir string, claim snapshotClaim) {
+	newest := s.newest.Load()
+	if newest == nil {
+		return "", claim
 	}
-	info := SnapshotInfo{Index: index, At: takenAt(sink.ID()), Bytes: int64(len(head) + len(claim))}
-	return &snapshotSink{sink, s, info}, nil
-}
-
-// snapshotSink is a snapshot being written. Once complete it promises the entries
-// that it stands for.
-type snapshotSink struct {
-	hraft.SnapshotSink
-	store *snapshotStore
-	info  SnapshotInfo
-}
-
-// Write implements hraft.SnapshotSink.
-func (s *snapshotSink) Write(p []byte) (int, error) {
-	n, err := s.SnapshotSink.Write(p)
-	s.info.Bytes += int64(n)
-	return n, err
-}
-
-// Close implements hraft.SnapshotSink: the snapshot is complete.
-func (s *snapshotSink) Close() error {
-	if err := s.SnapshotSink.Close(); err != nil {
-		return err
+	dir = filepath.Join(s.dir, newest.id)
+	state, err := os.Open(filepath.Join(dir, "state.bin"))
+	if err != nil {
+		return dir, claim
 	}
-	info := s.info
-	s.store.newest.Store(&info)
-	return s.store.promise.raiseLast(info.Index)
+	claim, _, err = readClaim(state)
+	if errors.Join(err, state.Close()) != nil {
+		return dir, snapshotClaim{}
+	}
+	return dir, claim
 }
 
-// Open implements hraft.SnapshotStore.
+// Open implements hraft.SnapshotStore. What it hands out is read as it travels, by
+// whoever sends it to a peer, or by this node's machine, that says so (see
+// openedSnapshot.restore).
 func (s *snapshotStore) Open(id string) (*hraft.SnapshotMeta, io.ReadCloser, error) {
 	meta, state, err := s.FileSnapshotStore.Open(id)
-	if err == nil {
-		meta, state, err = s.verify(id, meta, state)
-	}
 	if err != nil {
 		return nil, nil, s.refuse(id, err)
 	}
-	return meta, state, nil
+	opened, err := s.verify(id, meta, state)
+	if err != nil {
+		return nil, nil, s.refuse(id, errors.Join(err, state.Close()))
+	}
+	return meta, opened, nil
 }
 
-// verify holds meta.json against what the state begins with, and takes that off.
-func (s *snapshotStore) verify(id string, meta *hraft.SnapshotMeta, state io.ReadCloser) (_ *hraft.SnapshotMeta, _ io.ReadCloser, err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, state.Close())
-		}
-	}()
+var errNoClaim = errors.New("it begins with no claim")
+
+// readClaim reads what a state begins with, and how long that is. What it read of a
+// state that has no claim is in begun.
+func readClaim(state io.Reader) (claim snapshotClaim, begun []byte, err error) {
+	begun = make([]byte, len(claimMagic)+4)
+	n, err := io.ReadFull(state, begun)
+	magic := string(begun[:len(claimMagic)])
+	if err != nil || magic != claimMagic && magic != claimMagicFiles {
+		return claim, begun[:n], errNoClaim
+	}
+	size := binary.BigEndian.Uint32(begun[len(claimMagic):])
+	if size > maxClaimBytes {
+		return claim, nil, fmt.Errorf("a head of %d bytes", size)
+	}
+	begun = append(begun, make([]byte, size)...)
+	body := begun[len(claimMagic)+4:]
+	if _, err := io.ReadFull(state, body); err != nil {
+		return claim, nil, err
+	}
+	err = json.Unmarshal(body, &claim)
+	return claim, begun, err
+}
+
+// verify holds meta.json against what the state begins with, and takes that off; and
+// the files against what is told of them.
+func (s *snapshotStore) verify(id string, meta *hraft.SnapshotMeta, state io.ReadCloser) (*openedSnapshot, error) {
 	info, err := os.Stat(filepath.Join(s.dir, id, "state.bin"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if info.Size() != meta.Size {
-		return nil, nil, fmt.Errorf("meta.json: it tells of %d bytes, there are %d", meta.Size, info.Size())
+		return nil, fmt.Errorf("meta.json: it tells of %d bytes, there are %d", meta.Size, info.Size())
 	}
-	head := make([]byte, len(claimMagic)+4)
-	n, err := io.ReadFull(state, head)
-	if err != nil || string(head[:len(claimMagic)]) != claimMagic { // from before
-		return meta, readCloser{io.MultiReader(bytes.NewReader(head[:n]), state), state}, nil
+	opened := &openedSnapshot{store: s, id: id, under: state, state: state}
+	claim, begun, err := readClaim(state)
+	switch {
+	case errors.Is(err, errNoClaim): // from before
+		opened.state = io.MultiReader(bytes.NewReader(begun), state)
+		return opened, nil
+	case err != nil:
+		return nil, fmt.Errorf("state.bin: %w", err)
 	}
-	size := binary.BigEndian.Uint32(head[len(claimMagic):])
-	if size > maxClaimBytes {
-		return nil, nil, fmt.Errorf("state.bin: a head of %d bytes", size)
+	opened.files, claim.Files = claim.Files, nil
+	if told := (snapshotClaim{meta.Index, meta.Term, meta.Configuration, meta.ConfigurationIndex, nil}); !reflect.DeepEqual(told, claim) {
+		return nil, errors.New("meta.json: it does not match the state")
 	}
-	body := make([]byte, size)
-	if _, err := io.ReadFull(state, body); err != nil {
-		return nil, nil, fmt.Errorf("state.bin: %w", err)
+	meta.Size -= int64(len(begun))
+	if len(opened.files) == 0 {
+		return opened, nil
 	}
-	var claim snapshotClaim
-	if err := json.Unmarshal(body, &claim); err != nil {
-		return nil, nil, fmt.Errorf("state.bin: %w", err)
+	if err := checkFiles(opened.dir(), opened.files); err != nil {
+		return nil, err
 	}
-	if told := (snapshotClaim{meta.Index, meta.Term, meta.Configuration, meta.ConfigurationIndex}); !reflect.DeepEqual(told, claim) {
-		return nil, nil, errors.New("meta.json: it does not match the state")
-	}
-	meta.Size -= int64(len(head) + len(body))
-	return meta, readCloser{state, state}, nil
-}
-
-type readCloser struct {
-	io.Reader
-	io.Closer
+	return opened, opened.prepareTravel(meta)
 }

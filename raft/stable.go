@@ -20,7 +20,7 @@ var (
 	keyNodeID = []byte("PlayheadNodeID")
 	// unsealedKeys are the stable values of directories from before keyStable,
 	// the library's among them.
-	unsealedKeys = [][]byte{keyNodeID, keyVoteFrom, keyFounded, []byte("CurrentTerm"), []byte("LastVoteTerm"), []byte("LastVoteCand")}
+	unsealedKeys = [][]byte{keyNodeID, keyVoteFrom, keyFounded, []byte(keyTerm), []byte("LastVoteTerm"), []byte("LastVoteCand")}
 )
 
 // stable keeps the few values that a node must not forget (its id, term and

@@ -26,15 +26,14 @@ const cachedEntries = 64
 const rejoin = "remove the data directory and let this node rejoin from its peers (without peers: restore a backup)"
 
 var (
-	errDamagedFile = errors.New("damaged")
-	errUnsealed    = errors.New("it has no checksum")
-	errOtherIndex  = errors.New("it is filed under another entry's index")
-	errEntrySum    = errors.New("the checksum does not match")
+	errUnsealed   = errors.New("it has no checksum")
+	errOtherIndex = errors.New("it is filed under another entry's index")
+	errEntrySum   = errors.New("the checksum does not match")
 )
 
 // damagedFile is the one line about a file that cannot be trusted.
 func damagedFile(path string, why error) error {
-	return fmt.Errorf("%s is %w: %w: %s", path, errDamagedFile, why, rejoin)
+	return fmt.Errorf("%s is %w: %w: %s", path, ErrDamaged, why, rejoin)
 }
 
 // keptLog is a library's store of entries and of a few values beside them.
@@ -57,6 +56,13 @@ type diskStore struct {
 	applied        func() uint64               // index the state machine shows; nil: 0
 	damaged        atomic.Pointer[func(error)] // told of damage found by a read; nil while the node starts
 	appendingSince atomic.Int64                // Unix nanoseconds; 0: no append under way
+	refused        atomic.Pointer[refusedAppend]
+}
+
+// refusedAppend is the newest append, if the disk did not take it.
+type refusedAppend struct {
+	at  time.Time
+	err error
 }
 
 // StoreLog implements hraft.LogStore.
@@ -74,15 +80,34 @@ func (s *diskStore) StoreLogs(logs []*hraft.Log) error {
 	}
 	s.appendingSince.Store(time.Now().UnixNano())
 	defer s.appendingSince.Store(0)
-	if err := s.write(logs); err != nil {
-		return err
+	err := s.write(logs)
+	if err == nil {
+		err = s.promise.setLast(logs[len(logs)-1].Index)
 	}
-	return s.promise.setLast(logs[len(logs)-1].Index)
+	if err != nil {
+		s.refused.Store(&refusedAppend{time.Now(), err})
+	} else if s.refused.Load() != nil {
+		s.refused.Store(nil)
+	}
+	return err
 }
 
 func (s *diskStore) write(logs []*hraft.Log) (err error) {
 	defer recovered(&err)
 	return s.kept.StoreLogs(sealLogs(logs))
+}
+
+// keyTerm is the library's name for the node's term.
+const keyTerm = "CurrentTerm"
+
+// SetUint64 implements hraft.StableStore. A term that cannot be written ends the node,
+// with a line: the library would panic.
+func (s *diskStore) SetUint64(key []byte, value uint64) error {
+	err := s.stable.SetUint64(key, value)
+	if tell := s.damaged.Load(); err != nil && string(key) == keyTerm && tell != nil {
+		(*tell)(fmt.Errorf("write the term to %s: %w: make space on the disk, or mend it, then start this node again", s.file(0), err))
+	}
+	return err
 }
 
 // FirstIndex implements hraft.LogStore; 0 when the log is empty.

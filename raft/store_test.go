@@ -396,7 +396,7 @@ func TestOneFlippedBit(t *testing.T) {
 				t.Errorf("%s, byte %d, bit %#x: %v", at.file, at.offset, bit, err)
 			} else if err != nil {
 				refusals++
-				if !errors.Is(err, errDamagedFile) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), rejoin) {
+				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), rejoin) {
 					t.Errorf("%s, byte %d, bit %#x: refused with %q, want the file and what to do", at.file, at.offset, bit, err)
 				}
 			}
@@ -439,7 +439,7 @@ func intact(dir, kind string, term []byte, first, last uint64) error {
 		if errors.Is(err, hraft.ErrLogNotFound) { // the library reads all of them and so finds it too
 			return damagedFile(treeFile(dir, kind), errHole)
 		}
-		if err != nil && !errors.Is(err, errDamagedFile) {
+		if err != nil && !errors.Is(err, ErrDamaged) {
 			return fmt.Errorf("%w: %w", errWrongData, err)
 		}
 		if err != nil {

@@ -126,14 +126,15 @@ type transport struct {
 	*hraft.NetworkTransport
 	guard   *voteGuard
 	founder *founderGuard
+	mayLead func() error
 	rpcs    chan hraft.RPC
 
 	heartbeats sync.RWMutex // held while one is handled
 	ended      bool
 }
 
-func newTransport(inner *hraft.NetworkTransport, guard *voteGuard, founder *founderGuard, closing <-chan struct{}) *transport {
-	t := &transport{NetworkTransport: inner, guard: guard, founder: founder, rpcs: make(chan hraft.RPC)}
+func newTransport(inner *hraft.NetworkTransport, guard *voteGuard, founder *founderGuard, mayLead func() error, closing <-chan struct{}) *transport {
+	t := &transport{NetworkTransport: inner, guard: guard, founder: founder, mayLead: mayLead, rpcs: make(chan hraft.RPC)}
 	go t.filter(closing)
 	return t
 }
@@ -200,18 +201,25 @@ func (t *transport) refused(rpc hraft.RPC) bool {
 	return false
 }
 
-// RequestVote implements hraft.Transport.
-func (t *transport) RequestVote(id hraft.ServerID, to hraft.ServerAddress, request *hraft.RequestVoteRequest, answer *hraft.RequestVoteResponse) error {
+func (t *transport) mayStand() error {
 	if !t.guard.mayVote() {
 		return errMayNotVote
+	}
+	return t.mayLead()
+}
+
+// RequestVote implements hraft.Transport.
+func (t *transport) RequestVote(id hraft.ServerID, to hraft.ServerAddress, request *hraft.RequestVoteRequest, answer *hraft.RequestVoteResponse) error {
+	if err := t.mayStand(); err != nil {
+		return err
 	}
 	return t.NetworkTransport.RequestVote(id, to, request, answer)
 }
 
 // RequestPreVote implements hraft.WithPreVote.
 func (t *transport) RequestPreVote(id hraft.ServerID, to hraft.ServerAddress, request *hraft.RequestPreVoteRequest, answer *hraft.RequestPreVoteResponse) error {
-	if !t.guard.mayVote() {
-		return errMayNotVote
+	if err := t.mayStand(); err != nil {
+		return err
 	}
 	return t.NetworkTransport.RequestPreVote(id, to, request, answer)
 }

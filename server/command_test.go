@@ -117,10 +117,10 @@ func TestGoldenCommandsApply(t *testing.T) {
 			if !ok || len(o) != 2 || o[0].Status != viewing.Accepted || o[1].Status != viewing.Accepted {
 				t.Errorf("events: %+v", answer)
 			}
-			if views, _ := v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10); len(views) != 1 || views[0].PositionMS != 9000 || views[0].TitleID != 80 {
+			if views, _, _ := v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10); len(views) != 1 || views[0].PositionMS != 9000 || views[0].TitleID != 80 {
 				t.Errorf("history: %+v", views)
 			}
-			r, _ := v.state.Session(viewing.Millis(goldenStamp), 42, viewing.SessionID{15: 7})
+			r, _, _ := v.state.Session(viewing.Millis(goldenStamp), 42, viewing.SessionID{15: 7})
 			if r.State != viewing.Stopped || r.LastSeq != 9 || r.Events != 3 || len(r.BitrateMS) != 2 || r.RuntimeMS != 2_940_000 {
 				t.Errorf("report: %+v", r)
 			}
@@ -129,7 +129,7 @@ func TestGoldenCommandsApply(t *testing.T) {
 				t.Errorf("account: %v, limit %d", answer, limit)
 			}
 		case "hide":
-			if views, _ := v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10); answer != nil || len(views) != 0 {
+			if views, _, _ := v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10); answer != nil || len(views) != 0 {
 				t.Errorf("hide: %v, history %+v", answer, views)
 			}
 		case "greatest":

@@ -62,7 +62,9 @@ func startFakeLeader(t *testing.T, answer string, closes bool) *fakeLeader {
 }
 
 // peer is the leader as another node knows it.
-func (l *fakeLeader) peer() raft.Peer { return raft.Peer{NodeID: "leader", RaftAddress: l.Addr().String()} }
+func (l *fakeLeader) peer() raft.Peer {
+	return raft.Peer{NodeID: "leader", RaftAddress: l.Addr().String()}
+}
 
 func dialPlainly(ctx context.Context, to raft.Peer) (net.Conn, error) {
 	var dialer net.Dialer

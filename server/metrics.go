@@ -241,7 +241,11 @@ var (
 		newGauge("playhead_archive_size_bytes", "Size of the archive.", func(l look) float64 { return float64(l.server.archiver.bytes.Load()) }),
 		newGauge("playhead_archive_failed", "1 when the archive cannot be written: the node takes no snapshots until it is restarted.", func(l look) float64 { return oneIf(l.server.archiver.failure() != nil) }),
 		newGauge("playhead_state_accounts", "Accounts in the state.", func(l look) float64 { return float64(l.size.Accounts) }),
-		newGauge("playhead_state_sessions", "Sessions in the state, those that are over included.", func(l look) float64 { return float64(l.size.Sessions) }),
+		newGauge("playhead_state_sessions", "Sessions in memory, those that are over included.", func(l look) float64 { return float64(l.size.Sessions) }),
+		newGauge("playhead_cold_sessions", "Sessions that left memory and are on the disk.", func(l look) float64 { return float64(l.size.Cold) }),
+		newGauge("playhead_cold_size_bytes", "Size on the disk of the sessions that left memory.", func(l look) float64 { return float64(l.server.cold.Size().Bytes) }),
+		newCount("playhead_cold_evicted_total", "Sessions that left memory.", func(l look) uint64 { return l.size.Evicted }),
+		newCount("playhead_cold_revived_total", "Sessions that came back to memory, because of an event.", func(l look) uint64 { return l.size.Revived }),
 		newGauge("playhead_state_positions", "Positions in the state.", func(l look) float64 { return float64(l.size.Positions) }),
 		newGauge("playhead_state_hidden", "Titles hidden from a history.", func(l look) float64 { return float64(l.size.Hidden) }),
 	}

@@ -125,7 +125,10 @@ func (s *Server) getSession(c echo.Context) error {
 		return badField("session_id", "a UUID that is not all zeros")
 	}
 	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
-		report, ok := state.Session(now, accountID, id)
+		report, ok, err := state.Session(now, accountID, id)
+		if err != nil {
+			return nil, err
+		}
 		if !ok {
 			return nil, newProblem(http.StatusNotFound, "nothing is known of this session")
 		}
@@ -191,7 +194,8 @@ func (s *Server) getContinueWatching(c echo.Context) error {
 		return err
 	}
 	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
-		return viewsDTO{Views: viewsOf(state.ContinueWatching(now, accountID, profileID, limit))}, nil
+		views, err := state.ContinueWatching(now, accountID, profileID, limit)
+		return viewsDTO{Views: viewsOf(views)}, err
 	})
 }
 
@@ -206,8 +210,8 @@ func (s *Server) getHistory(c echo.Context) error {
 		return err
 	}
 	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
-		page, next := state.History(now, accountID, profileID, after, limit)
-		return viewsDTO{Views: viewsOf(page), NextCursor: cursorText(next)}, nil
+		page, next, err := state.History(now, accountID, profileID, after, limit)
+		return viewsDTO{Views: viewsOf(page), NextCursor: cursorText(next)}, err
 	})
 }
 

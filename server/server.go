@@ -19,6 +19,7 @@ import (
 
 	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/server/archive"
+	"github.com/playhead-load/playhead/server/cold"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -37,8 +38,12 @@ const (
 	flushTimeout      = time.Second     // on closing, for the last answers to be sent
 )
 
-// ArchiveDir is the directory of a node's archive in its data directory.
-const ArchiveDir = "archive"
+// ArchiveDir is the directory of a node's archive in its data directory, coldDir that
+// of the sessions which left memory.
+const (
+	ArchiveDir = "archive"
+	coldDir    = "cold"
+)
 
 // Config is what a node is told.
 type Config struct {
@@ -48,6 +53,8 @@ type Config struct {
 	DefaultStreams int
 	ArchiveBytes   int64         // beyond it the oldest events are deleted from the archive; 0 keeps all
 	ArchiveFor     time.Duration // older events are deleted from the archive; 0 keeps all
+	SessionMemory  time.Duration // sessions last heard from so long ago leave memory for the disk; 0 keeps all
+	HistoryMemory  int           // but not so many of each profile, the newest that are over
 	Doors          Doors
 	Raft           raft.Config // HTTPAddress and Identity are filled in
 	Logger         *slog.Logger
@@ -61,6 +68,8 @@ type Server struct {
 	log         *slog.Logger
 	views       *views
 	archiver    *archiver
+	cold        *cold.Store
+	sweeper     *sweeper
 	node        *raft.Node
 	forwarder   *forwarder
 	patience    *patience // of requests with the log
@@ -114,6 +123,10 @@ func Open(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	s.views.archiver = s.archiver
+	if s.cold, err = cold.Open(filepath.Join(cfg.Raft.DataDir, coldDir), cfg.Logger); err != nil {
+		return nil, errors.Join(err, s.archiver.close(), listener.Close())
+	}
+	s.views.keepCold(s.cold)
 	cfg.Raft.HTTPAddress = listener.Addr().String()
 	cfg.Raft.Logger = cfg.Logger
 	if cfg.Doors.PeerCert != "" {
@@ -122,11 +135,12 @@ func Open(cfg Config) (*Server, error) {
 	s.metrics = newMetrics(s)
 	cfg.Raft.OnEntry = s.metrics.entry
 	if s.node, err = raft.Open(cfg.Raft, s.views); err != nil {
-		return nil, errors.Join(err, s.archiver.close(), listener.Close())
+		return nil, errors.Join(err, s.closeStores(), listener.Close())
 	}
+	s.sweeper = startSweeper(s.views, viewing.Keep{ForMS: cfg.SessionMemory.Milliseconds(), Views: cfg.HistoryMemory}, cfg.Logger)
 	s.forwarder = newForwarder(s.node.DialPeer)
 	if err := s.openDoors(cfg); err != nil {
-		return nil, errors.Join(err, s.node.Close(context.Background()), s.archiver.close(), listener.Close())
+		return nil, errors.Join(err, s.closeLog(context.Background()), listener.Close())
 	}
 	return s, nil
 }
@@ -142,6 +156,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("archive size is %d bytes: expected 0, which keeps all, or more", c.ArchiveBytes)
 	case c.ArchiveFor < 0:
 		return fmt.Errorf("archive retention is %v: expected 0, which keeps all, or more", c.ArchiveFor)
+	case c.SessionMemory < 0 || c.SessionMemory > 0 && c.SessionMemory < time.Millisecond:
+		return fmt.Errorf("session memory is %v: expected 0, which keeps all, or a millisecond or more", c.SessionMemory)
+	case c.HistoryMemory < 0 || c.HistoryMemory > viewing.MaxKeptViews:
+		return fmt.Errorf("history memory is %d views: expected 0 to %d", c.HistoryMemory, viewing.MaxKeptViews)
 	case c.DefaultStreams < 1 || c.DefaultStreams > viewing.MaxStreams:
 		return fmt.Errorf("default streams is %d: expected 1 to %d", c.DefaultStreams, viewing.MaxStreams)
 	}
@@ -233,16 +251,19 @@ func (s *Server) cut() error {
 }
 
 // closeLog closes the log, then the archive, which ends with the state's digest
-// unless ctx asks for haste.
+// unless ctx asks for haste, and the cold store.
 func (s *Server) closeLog(ctx context.Context) error {
+	s.sweeper.close()
 	err := s.node.Close(ctx)
 	if err == nil && ctx.Err() == nil {
 		s.views.read(0, func(state *viewing.State, now viewing.Millis) {
 			s.archiver.capture(s.node.Place(), now, state.Digest())
 		})
 	}
-	return errors.Join(err, s.archiver.close())
+	return errors.Join(err, s.closeStores())
 }
+
+func (s *Server) closeStores() error { return errors.Join(s.archiver.close(), s.cold.Close()) }
 
 // awaitRequests waits until no request is under way, and lets no further one begin:
 // it takes the place of each.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/playhead-load/playhead/raft"
+	"github.com/playhead-load/playhead/server/cold"
 	"github.com/playhead-load/playhead/viewing"
 	"github.com/playhead-load/playhead/viewing/wire"
 )
@@ -17,10 +18,17 @@ type views struct {
 	mu sync.RWMutex
 	fold
 	digests  digests
-	archiver *archiver // nil: nothing is archived
+	archiver *archiver   // nil: nothing is archived
+	cold     *cold.Store // nil: no session leaves memory
 }
 
 func newViews() *views { return &views{fold: newFold()} }
+
+// keepCold gives the views a store for sessions that leave memory, before anything else.
+func (v *views) keepCold(store *cold.Store) {
+	v.cold = store
+	v.state.SetCold(store)
+}
 
 // fold is how commands become a state. The server and a replay of its archive share
 // it, so that they cannot differ in it.
@@ -41,15 +49,19 @@ const digestVersion = 1
 
 // Apply runs one committed command and answers with what the handler that
 // proposed it waits for: []viewing.Outcome, viewing.Admission, or nil. A command
-// that cannot be read stops the process: to skip it would let the replicas part in
-// silence.
+// that cannot be read stops the process, and so does a disk that does not tell what a
+// session was: to go on would let the replicas part in silence.
 func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
 	v.mu.Lock()
 	v.digests.begin(index, v.state)
 	answer, err := v.apply(stampMS, b)
+	failed := v.state.Err()
 	v.mu.Unlock()
 	if err != nil {
 		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
+	}
+	if failed != nil {
+		panic(fmt.Sprintf("server: apply entry %d: %v; restart this node, and if that does not help remove its data directory and let it rejoin from its peers", index, failed))
 	}
 	if v.archiver != nil {
 		v.archiver.record(index, stampMS, b)
@@ -155,7 +167,8 @@ const stampBytes = 8
 
 // Snapshot is the state as it is now. Commands and reads go on while it is written:
 // they wait for a piece of it at most. It is written only after the archive has all
-// that is in it on the disk: then the log may be truncated.
+// that is in it on the disk: then the log may be truncated. The cold store as it is now
+// goes with it, as files.
 func (v *views) Snapshot(at raft.Place) (io.WriterTo, error) {
 	s := &viewsSnapshot{views: v, archived: func() error { return nil }}
 	if v.archiver != nil {
@@ -164,6 +177,13 @@ func (v *views) Snapshot(at raft.Place) (io.WriterTo, error) {
 		}
 	}
 	v.mu.Lock()
+	if v.state.Size().Cold > 0 {
+		var err error
+		if s.cold, err = v.cold.Capture(); err != nil {
+			v.mu.Unlock()
+			return nil, err
+		}
+	}
 	s.state, s.stamp = v.state.Capture(), v.stamp
 	sum := v.state.Digest()
 	v.mu.Unlock()
@@ -177,7 +197,16 @@ type viewsSnapshot struct {
 	views    *views
 	archived func() error // waits for the archive
 	state    *viewing.Snapshot
+	cold     *cold.Capture // nil: nothing has left memory
 	stamp    viewing.Millis
+}
+
+// WriteFiles implements raft.FileWriter.
+func (s *viewsSnapshot) WriteFiles(dir string) error {
+	if s.cold == nil {
+		return nil
+	}
+	return s.cold.WriteFiles(dir)
 }
 
 // WriteTo writes the snapshot, once.
@@ -205,10 +234,13 @@ func (s *viewsSnapshot) Release() {
 	s.views.mu.Lock()
 	defer s.views.mu.Unlock()
 	s.state.Release()
+	if s.cold != nil {
+		s.cold.Release()
+	}
 }
 
 // Restore replaces the state by a snapshot, or leaves it as it is and says why.
-func (v *views) Restore(at raft.Place, r io.Reader) error {
+func (v *views) Restore(at raft.Place, r io.Reader, files string) error {
 	var stamp [stampBytes]byte
 	if _, err := io.ReadFull(r, stamp[:]); err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
@@ -217,12 +249,26 @@ func (v *views) Restore(at raft.Place, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
-	v.mu.Lock()
-	v.digests = digests{}
-	v.state, v.stamp = restored, viewing.Millis(binary.BigEndian.Uint64(stamp[:]))
-	v.mu.Unlock()
+	if err := v.adopt(restored, viewing.Millis(binary.BigEndian.Uint64(stamp[:])), files); err != nil {
+		return fmt.Errorf("restore snapshot: %w", err)
+	}
 	if v.archiver != nil {
 		v.archiver.restored(at)
 	}
+	return nil
+}
+
+// adopt takes a state, and what it had in its cold store, in place of this one's.
+func (v *views) adopt(state *viewing.State, stamp viewing.Millis, files string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.cold != nil {
+		if err := v.cold.Reset(files, int64(state.Size().Cold)); err != nil {
+			return err
+		}
+		state.SetCold(v.cold)
+	}
+	v.digests = digests{}
+	v.state, v.stamp = state, stamp
 	return nil
 }

@@ -116,10 +116,12 @@ func TestApplySurvivesDamage(t *testing.T) {
 			}
 		}
 		v.state.Active(viewing.Millis(goldenStamp), 42)
-		v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10)
-		v.state.ContinueWatching(viewing.Millis(goldenStamp), 42, 1, 10)
+		_, _, history := v.state.History(viewing.Millis(goldenStamp), 42, 1, nil, 10)
+		if _, err := v.state.ContinueWatching(viewing.Millis(goldenStamp), 42, 1, 10); err != nil || history != nil {
+			t.Fatalf("after %x: %v, %v", b, history, err)
+		}
 		again := newViews()
-		if err := again.Restore(raft.Place{}, bytes.NewReader(encoded(t, v))); err != nil || again.fingerprint() != v.fingerprint() {
+		if err := again.Restore(raft.Place{}, bytes.NewReader(encoded(t, v)), ""); err != nil || again.fingerprint() != v.fingerprint() {
 			t.Fatalf("after %x: the snapshot is not the state: %v", b, err)
 		}
 	}
@@ -157,7 +159,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	snapshot.(*viewsSnapshot).Release()
 	restored := newViews()
 	restored.Apply(99, goldenStamp+99, appendAccountCommand(nil, goldenRules, 1, 1)) // replaced
-	if err := restored.Restore(raft.Place{}, iotest.OneByteReader(bytes.NewReader(b.Bytes()))); err != nil {
+	if err := restored.Restore(raft.Place{}, iotest.OneByteReader(bytes.NewReader(b.Bytes())), ""); err != nil {
 		t.Fatal(err)
 	}
 	if restored.fingerprint() != taken {
@@ -168,7 +170,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	if restored.fingerprint() != v.fingerprint() || !bytes.Equal(encoded(t, restored), encoded(t, v)) {
 		t.Error("the same command, another state")
 	}
-	if err := newViews().Restore(raft.Place{}, bytes.NewReader(encoded(t, newViews()))); err != nil {
+	if err := newViews().Restore(raft.Place{}, bytes.NewReader(encoded(t, newViews())), ""); err != nil {
 		t.Errorf("the snapshot of nothing: %v", err)
 	}
 }
@@ -182,7 +184,7 @@ func TestFailedRestoreChangesNothing(t *testing.T) {
 	before := v.fingerprint()
 	try := func(name string, r io.Reader) {
 		t.Helper()
-		if err := v.Restore(raft.Place{}, r); err == nil {
+		if err := v.Restore(raft.Place{}, r, ""); err == nil {
 			t.Errorf("%s: restored", name)
 		}
 		if v.fingerprint() != before {
@@ -199,7 +201,7 @@ func TestFailedRestoreChangesNothing(t *testing.T) {
 	other[stampBytes]++
 	try("another version", bytes.NewReader(other))
 	try("junk", strings.NewReader(strings.Repeat("junk", 1000)))
-	if err := v.Restore(raft.Place{}, bytes.NewReader(good)); err != nil || v.fingerprint() != toldViews(t).fingerprint() {
+	if err := v.Restore(raft.Place{}, bytes.NewReader(good), ""); err != nil || v.fingerprint() != toldViews(t).fingerprint() {
 		t.Errorf("the good one: %v", err)
 	}
 }

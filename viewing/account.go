@@ -51,7 +51,7 @@ type Admission struct {
 // start among other events it is a question of a device that waits: one that was
 // overtaken by its own session's keepalives is answered for the session as it is.
 func (s *State) Start(now Millis, e *Event) Admission {
-	known := s.findSession(e.AccountID, &e.SessionID)
+	known := s.recall(e.AccountID, &e.SessionID)
 	repeated := known != 0 && s.sessions.at(known).has(wasAdmitted)
 	outcome := s.ask(now, known, e)
 	account := s.findAccount(e.AccountID)
@@ -89,7 +89,7 @@ func (s *State) ask(now Millis, known uint32, e *Event) Outcome {
 // Observe takes an event that arrived at now by the server's clock. The event
 // must be valid; it may be changed, and is not kept.
 func (s *State) Observe(now Millis, e *Event) Outcome {
-	return s.observe(now, s.findSession(e.AccountID, &e.SessionID), e)
+	return s.observe(now, s.recall(e.AccountID, &e.SessionID), e)
 }
 
 func (s *State) observe(now Millis, session uint32, e *Event) Outcome {
@@ -270,13 +270,14 @@ func (s *State) beginSession(now, at Millis, account uint32, e *Event) uint32 {
 
 // hidden says whether the session's title was hidden after the session began.
 func (s *State) hidden(r *sessionRecord) bool {
-	if s.accounts.at(r.account).hides == 0 {
+	return s.hiddenSince(r.account, r.profile, r.title, min(r.moment(firstSeen), r.moment(startedAt)))
+}
+
+// hiddenSince says whether a title was hidden at a moment or later.
+func (s *State) hiddenSince(account uint32, profile uint8, title uint32, since Millis) bool {
+	if s.accounts.at(account).hides == 0 {
 		return false
 	}
-	ref := s.findHide(r.account, r.profile, r.title)
-	if ref == 0 {
-		return false
-	}
-	at := s.hides.at(ref).at
-	return r.moment(firstSeen) <= at || r.moment(startedAt) <= at
+	ref := s.findHide(account, profile, title)
+	return ref != 0 && since <= s.hides.at(ref).at
 }

@@ -68,14 +68,14 @@ func observeAll(events []Event) *State {
 func facts(state *State, events []Event) map[string]any {
 	known := map[string]any{}
 	for _, e := range events {
-		report, _ := state.Session(serverClock, 1, e.SessionID)
+		report, _ := sure{state}.Session(serverClock, 1, e.SessionID)
 		report.State = "" // who holds a stream depends on the order, and so does when a session ended
 		report.EndedAt = 0
 		known["session "+e.SessionID.String()] = report
 		known[fmt.Sprintf("position %d/%d", e.ProfileID, e.TitleID)], _ = state.Position(1, e.ProfileID, e.TitleID)
 	}
 	for profile := uint8(1); profile <= 2; profile++ {
-		views, _ := state.History(serverClock, 1, profile, nil, 100)
+		views, _ := sure{state}.History(serverClock, 1, profile, nil, 100)
 		for i := range views {
 			views[i].EndedAt = 0
 		}
@@ -108,8 +108,8 @@ func TestLossOfOtherThanTheLastEventsLosesNoTotals(t *testing.T) {
 		}
 		whole, lossy := observeAll(events), observeAll(rapid.Permutation(heard).Draw(t, "order"))
 		for _, e := range events {
-			want, _ := whole.Session(serverClock, 1, e.SessionID)
-			got, _ := lossy.Session(serverClock, 1, e.SessionID)
+			want, _ := sure{whole}.Session(serverClock, 1, e.SessionID)
+			got, _ := sure{lossy}.Session(serverClock, 1, e.SessionID)
 			if want.LastSeq != got.LastSeq || want.PlayedMS != got.PlayedMS || want.PositionMS != got.PositionMS ||
 				want.RuntimeMS != got.RuntimeMS || want.Completed != got.Completed || !slices.Equal(want.BitrateMS, got.BitrateMS) {
 				t.Fatalf("session %v: want %+v, got %+v", e.SessionID, want, got)
@@ -278,7 +278,7 @@ func TestGapsAreBounded(t *testing.T) {
 	if got := observe(2 * maxSpans); got.Status != Accepted {
 		t.Errorf("there is room again: %v", got)
 	}
-	if report, _ := state.Session(serverClock, 1, SessionID{1}); report.Events != maxSpans+2 {
+	if report, _ := (sure{state}).Session(serverClock, 1, SessionID{1}); report.Events != maxSpans+2 {
 		t.Errorf("%d events, want %d", report.Events, maxSpans+2)
 	}
 }

@@ -18,7 +18,7 @@ func (s *State) Digest() [sha256.Size]byte {
 	var b [6 * 8]byte
 	for i, v := range [...]uint64{
 		uint64(s.rules.LeaseMS), uint64(s.rules.DefaultStreams), uint64(s.digest),
-		uint64(s.accounts.live()), uint64(s.sessions.live()), uint64(s.positions.live()),
+		uint64(s.accounts.live()), uint64(s.sessions.live() + s.left.sessions), uint64(s.positions.live()),
 	} {
 		binary.BigEndian.PutUint64(b[8*i:], v)
 	}

@@ -34,3 +34,30 @@ func scan(t *testing.T, d *datadriven.TestData, text string, to any) {
 func since(at Millis) time.Duration { return asDuration(int64(at - interactionEpoch)) }
 
 func asDuration(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+
+// sure asks a state whose cold store does not fail.
+type sure struct{ *State }
+
+func (s sure) Session(now Millis, accountID uint64, id SessionID) (Report, bool) {
+	report, known, err := s.State.Session(now, accountID, id)
+	mustNot(err)
+	return report, known
+}
+
+func (s sure) History(now Millis, accountID uint64, profileID uint8, after *Cursor, limit int) ([]View, *Cursor) {
+	page, next, err := s.State.History(now, accountID, profileID, after, limit)
+	mustNot(err)
+	return page, next
+}
+
+func (s sure) ContinueWatching(now Millis, accountID uint64, profileID uint8, limit int) []View {
+	views, err := s.State.ContinueWatching(now, accountID, profileID, limit)
+	mustNot(err)
+	return views
+}
+
+func mustNot(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

@@ -119,7 +119,7 @@ func (w *interaction) list(now Millis) string {
 }
 
 func (w *interaction) ask(now Millis, name string) string {
-	report, ok := w.state.Session(now, 1, sessionNamed(name))
+	report, ok := sure{w.state}.Session(now, 1, sessionNamed(name))
 	if !ok {
 		return "unknown"
 	}
@@ -131,9 +131,9 @@ func (w *interaction) ask(now Millis, name string) string {
 func (w *interaction) views(now Millis, verb string) string {
 	var views []View
 	if verb == "history" {
-		views, _ = w.state.History(now, 1, 1, nil, 20)
+		views, _ = sure{w.state}.History(now, 1, 1, nil, 20)
 	} else {
-		views = w.state.ContinueWatching(now, 1, 1, 20)
+		views = sure{w.state}.ContinueWatching(now, 1, 1, 20)
 	}
 	names := make([]string, 0, len(views))
 	for _, v := range views {

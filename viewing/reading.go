@@ -75,25 +75,36 @@ func (s *State) active(now Millis, account uint32) []ActiveStream {
 }
 
 // Session reports on one session of an account, hidden or not. It shares no
-// memory with the state.
-func (s *State) Session(now Millis, accountID uint64, id SessionID) (Report, bool) {
-	ref := s.findSession(accountID, &id)
-	if ref == 0 {
-		return Report{}, false
+// memory with the state. An error is the cold store's.
+func (s *State) Session(now Millis, accountID uint64, id SessionID) (report Report, known bool, err error) {
+	if ref := s.findSession(accountID, &id); ref != 0 {
+		r := s.sessions.at(ref)
+		d := s.detailsOf(r)
+		return s.report(r, &d, now), true, nil
 	}
-	r := s.sessions.at(ref)
-	d := s.detailsOf(r)
-	return Report{
-		View: s.view(r, now), State: r.state(now, s.rules.LeaseMS),
-		LastSeq: r.lastSeq, Events: r.events, RebufferMS: r.media(mediaRebuffer),
-		BitrateMS: d.bitrates, Errors: d.errors,
-	}, true
+	account := s.findAccount(accountID)
+	if account == 0 {
+		return Report{}, false, nil
+	}
+	c, err := s.readCold(account, id)
+	if c == nil {
+		return Report{}, false, err
+	}
+	return s.report(&c.sessionRecord, &c.details, now), true, nil
 }
 
-func (s *State) view(r *sessionRecord, now Millis) View {
+func (s *State) report(r *sessionRecord, d *details, now Millis) Report {
+	return Report{
+		View: s.view(r, d.deviceType, now), State: r.state(now, s.rules.LeaseMS),
+		LastSeq: r.lastSeq, Events: r.events, RebufferMS: r.media(mediaRebuffer),
+		BitrateMS: d.bitrates, Errors: d.errors,
+	}
+}
+
+func (s *State) view(r *sessionRecord, deviceType string, now Millis) View {
 	v := View{
 		SessionID: r.id, ProfileID: r.profile, TitleID: r.title,
-		DeviceID: r.device(), DeviceType: s.deviceType(r),
+		DeviceID: r.device(), DeviceType: deviceType,
 		StartedAt: r.moment(startedAt), EndedAt: r.moment(updatedAt), PlayedMS: r.media(mediaPlayed),
 		PositionMS: r.media(mediaPosition), RuntimeMS: r.media(mediaRuntime),
 	}
@@ -131,13 +142,43 @@ func (c Cursor) compareNewestFirst(other Cursor) int {
 func (r *sessionRecord) cursor() Cursor { return Cursor{r.moment(startedAt), r.id} }
 
 // History lists at most limit views of a profile, the newest beginning first,
-// from after the cursor on (nil: from the newest). next is nil on the last page.
-func (s *State) History(now Millis, accountID uint64, profileID uint8, after *Cursor, limit int) (page []View, next *Cursor) {
+// from after the cursor on (nil: from the newest). next is nil on the last page. An
+// error is the cold store's.
+func (s *State) History(now Millis, accountID uint64, profileID uint8, after *Cursor, limit int) (page []View, next *Cursor, err error) {
 	account := s.findAccount(accountID)
 	if account == 0 || limit < 1 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var found []*sessionRecord
+	found := s.viewsInMemory(account, profileID, after)
+	whole := true
+	add := func(r *sessionRecord, deviceType string) bool {
+		if whole = len(page) < limit; whole {
+			page = append(page, s.view(r, deviceType, now))
+		}
+		return whole
+	}
+	err = s.coldViews(account, profileID, after, func(c *coldSession) bool {
+		at := c.cursor()
+		for ; whole && len(found) > 0 && found[0].cursor().compareNewestFirst(at) < 0; found = found[1:] {
+			add(found[0], s.deviceType(found[0]))
+		}
+		return whole && add(&c.sessionRecord, c.deviceType)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for ; whole && len(found) > 0; found = found[1:] {
+		add(found[0], s.deviceType(found[0]))
+	}
+	if !whole {
+		next = &Cursor{page[limit-1].StartedAt, page[limit-1].SessionID}
+	}
+	return page, next, nil
+}
+
+// viewsInMemory are a profile's sessions that are in memory and not hidden, the newest
+// beginning first, from after the cursor on.
+func (s *State) viewsInMemory(account uint32, profileID uint8, after *Cursor) (found []*sessionRecord) {
 	for _, head := range [...]uint32{s.accounts.at(account).holders, s.accounts.at(account).others} {
 		for ref := head; ref != 0; {
 			r := s.sessions.at(ref)
@@ -148,32 +189,22 @@ func (s *State) History(now Millis, accountID uint64, profileID uint8, after *Cu
 		}
 	}
 	slices.SortFunc(found, func(a, b *sessionRecord) int { return a.cursor().compareNewestFirst(b.cursor()) })
-	if len(found) > limit {
-		last := found[limit-1].cursor()
-		found, next = found[:limit], &last
-	}
-	for _, r := range found {
-		page = append(page, s.view(r, now))
-	}
-	return page, next
+	return found
 }
 
 // ContinueWatching lists at most limit titles that a profile began and did not
-// complete, each by the session that knows its position, the latest first.
-func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, limit int) []View {
+// complete, each by the session that knows its position, the latest first. An error is
+// the cold store's.
+func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, limit int) ([]View, error) {
 	account := s.findAccount(accountID)
 	if account == 0 {
-		return nil
+		return nil, nil
 	}
 	var begun []Position
 	for ref := s.accounts.at(account).positions; ref != 0; {
 		r := s.positions.at(ref)
 		ref = r.next
-		p := r.value()
-		if r.profile != profileID || Completed(p.PositionMS, p.RuntimeMS) {
-			continue
-		}
-		if session := s.findSession(accountID, &p.SessionID); session != 0 && !s.hidden(s.sessions.at(session)) {
+		if p := r.value(); r.profile == profileID && !Completed(p.PositionMS, p.RuntimeMS) {
 			begun = append(begun, p)
 		}
 	}
@@ -183,12 +214,34 @@ func (s *State) ContinueWatching(now Millis, accountID uint64, profileID uint8, 
 		}
 		return -1
 	})
-	begun = begun[:min(limit, len(begun))]
-	views := make([]View, 0, len(begun))
-	for _, p := range begun {
-		view := s.view(s.sessions.at(s.findSession(accountID, &p.SessionID)), now)
-		view.PositionMS, view.RuntimeMS, view.Completed = p.PositionMS, p.RuntimeMS, false
-		views = append(views, view)
+	views := make([]View, 0, min(limit, len(begun)))
+	for i := range begun {
+		if len(views) >= limit {
+			break
+		}
+		view, shown, err := s.viewAt(now, account, profileID, &begun[i])
+		if err != nil {
+			return nil, err
+		}
+		if shown {
+			views = append(views, view)
+		}
 	}
-	return views
+	return views, nil
+}
+
+// viewAt is the view of a position's session, unless it is hidden.
+func (s *State) viewAt(now Millis, account uint32, profileID uint8, p *Position) (view View, shown bool, err error) {
+	if ref := s.findSession(s.accounts.at(account).id, &p.SessionID); ref != 0 {
+		r := s.sessions.at(ref)
+		view, shown = s.view(r, s.deviceType(r), now), !s.hidden(r)
+	} else if !s.hiddenSince(account, profileID, p.TitleID, p.At) { // what began by then is not looked for
+		c, err := s.readCold(account, p.SessionID)
+		if c == nil {
+			return View{}, false, err
+		}
+		view, shown = s.view(&c.sessionRecord, c.deviceType, now), !s.hidden(&c.sessionRecord)
+	}
+	view.PositionMS, view.RuntimeMS, view.Completed = p.PositionMS, p.RuntimeMS, false
+	return view, shown, nil
 }

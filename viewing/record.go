@@ -11,6 +11,7 @@ type accountRecord struct {
 	others     uint32 // a chain of the other sessions
 	positions  uint32 // a chain
 	hides      uint32 // how many titles its profiles have hidden
+	sessions   uint32 // how many are in memory
 }
 
 // Lengths of media of a session, 40 bits each.

@@ -9,19 +9,23 @@ import (
 	"io"
 )
 
-// An encoded state, version 2, is
+// An encoded state, version 3, is
 //
 //	its version, one byte
 //	the rules
+//	how many sessions are in the cold store, and the sum of their hashes
 //	the dictionary: how many texts, and each
 //	the records, in no order but that an account's comes before what is of it:
 //	  their kind, one byte, and their fields
 //	the end: a 0, the digest, 8 bytes big-endian
 //
+// Version 2 tells nothing of a cold store, and had none.
+//
 // Numbers are uvarints, or varints where they may be negative.
 const (
 	snapshotVersion1 = 1
-	snapshotVersion  = 2
+	snapshotVersion2 = 2
+	snapshotVersion  = 3
 )
 
 // Kinds of records in a snapshot.
@@ -46,6 +50,8 @@ type Snapshot struct {
 
 // Capture begins a snapshot. It takes microseconds, whatever the state's size, and 16
 // bytes for each hundred records. The snapshot before must have been released.
+//
+// The cold store as it is now belongs to the snapshot: who restores it needs both.
 func (s *State) Capture() *Snapshot {
 	if s.accounts.capture != nil {
 		panic("viewing: a snapshot is under way")
@@ -57,6 +63,8 @@ func (s *State) Capture() *Snapshot {
 	w := writer{[]byte{snapshotVersion}}
 	w.int(s.rules.LeaseMS)
 	w.int(int64(s.rules.DefaultStreams))
+	w.uint(uint64(s.left.sessions))
+	w.uint(uint64(s.left.digest))
 	w.uint(uint64(len(s.texts.all)))
 	for _, text := range s.texts.all {
 		w.text(text)
@@ -174,7 +182,8 @@ func (s *State) appendHide(dst []byte, r *hideRecord) []byte {
 	return w.b
 }
 
-// ReadState reads an encoded state to its end, of this version or an older one.
+// ReadState reads an encoded state to its end, of this version or an older one. If
+// sessions had left its memory, it needs their store before it is asked anything.
 func ReadState(from io.Reader) (*State, error) {
 	in := bufio.NewReaderSize(from, 1<<16)
 	version, err := in.ReadByte()
@@ -189,18 +198,26 @@ func ReadState(from io.Reader) (*State, error) {
 			return nil, err
 		}
 		return readVersion1(b)
-	case version != snapshotVersion:
+	case version != snapshotVersion2 && version != snapshotVersion:
 		return nil, fmt.Errorf("state encoding: version %d, expected at most %d: run a newer server", version, snapshotVersion)
 	}
-	s, err := readVersion2(&stream{in: in})
+	s, err := readRecords(&stream{in: in}, version)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, errSnapshot
 	}
 	return s, err
 }
 
-func readVersion2(in *stream) (*State, error) {
+func readRecords(in *stream, version byte) (*State, error) {
 	s := NewState(Rules{LeaseMS: in.int(), DefaultStreams: int(in.int())})
+	if version > snapshotVersion2 {
+		sessions := in.uint()
+		if sessions > maxCold {
+			return nil, in.damaged()
+		}
+		s.left.sessions, s.left.digest = int(sessions), digest(in.uint())
+		s.digest = s.left.digest
+	}
 	texts := in.uint()
 	if texts < 1 || texts > maxTexts {
 		return nil, in.damaged()
@@ -299,6 +316,9 @@ func (s *State) readHide(in *stream) {
 	}
 	s.digest += s.hashHide(s.hides.at(s.addHide(r)))
 }
+
+// maxCold is more sessions than a disk holds.
+const maxCold = 1 << 48
 
 // writer appends to an encoding.
 type writer struct{ b []byte }

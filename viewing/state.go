@@ -20,6 +20,7 @@ type State struct {
 
 	accountIndex, sessionIndex, positionIndex, hideIndex index
 
+	left    left
 	cells   cells // the sessions' details
 	texts   texts
 	digest  digest
@@ -46,12 +47,21 @@ func (s *State) SetRules(rules Rules) { s.rules = rules }
 
 // Size is how much a state holds.
 type Size struct {
-	Accounts, Sessions, Positions, Hidden int
+	Accounts  int
+	Sessions  int // in memory
+	Positions int
+	Hidden    int
+	Cold      int    // sessions in the cold store only
+	Evicted   uint64 // how many sessions left memory since the state was made or read
+	Revived   uint64 // how many came back
 }
 
 // Size counts the records.
 func (s *State) Size() Size {
-	return Size{s.accounts.live(), s.sessions.live(), s.positions.live(), s.hides.live()}
+	return Size{
+		Accounts: s.accounts.live(), Sessions: s.sessions.live(), Positions: s.positions.live(), Hidden: s.hides.live(),
+		Cold: s.left.sessions, Evicted: s.left.evicted, Revived: s.left.revived,
+	}
 }
 
 // SetMaxStreams sets the limit of an account. It ends nothing that plays.
@@ -164,7 +174,9 @@ func (s *State) titleHash(x *index, account uint32, profile uint8, title uint32)
 func (s *State) addSession(r sessionRecord) uint32 {
 	ref := s.sessions.add()
 	*s.sessions.at(ref) = r
-	s.sessionIndex.insert(s.sessionHash(s.accounts.at(r.account).id, &r.id), ref)
+	owner := s.accounts.at(r.account)
+	owner.sessions++
+	s.sessionIndex.insert(s.sessionHash(owner.id, &r.id), ref)
 	s.link(s.chainOf(&r), ref)
 	return ref
 }

@@ -35,7 +35,7 @@ func (t *table[R]) at(ref uint32) *R {
 	return &t.chunks[(ref-1)>>chunkBits][(ref-1)&(chunkRecords-1)]
 }
 
-// add gives a ref whose record is empty, or whatever it was when it was freed.
+// add gives a ref whose record is empty.
 func (t *table[R]) add() uint32 {
 	if n := len(t.free); n > 0 {
 		ref := t.free[n-1]
@@ -48,6 +48,13 @@ func (t *table[R]) add() uint32 {
 	}
 	t.length++
 	return t.length
+}
+
+// remove frees a record that was preserved.
+func (t *table[R]) remove(ref uint32) {
+	var none R
+	*t.at(ref) = none
+	t.free = append(t.free, ref)
 }
 
 // live is how many records are in use.

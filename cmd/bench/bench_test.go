@@ -44,15 +44,15 @@ func TestMain(m *testing.M) {
 
 // TestRows plays a row of each kind against every system, for a moment.
 func TestRows(t *testing.T) {
-	rows, err := chooseRows("100-leader,1-*,read-l*,read-stale")
+	rows, err := chooseRows("100-leader,1-*,over-64,read-l*,read-stale")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := config{binary: program, dir: t.TempDir(), duration: minDuration, peers: true}
-	for _, r := range rows {
-		r.connections = 4
-		cfg.rows = append(cfg.rows, r)
+	for i := range rows {
+		rows[i].connections = 4
 	}
+	cfg.rows = rows
 	var out bytes.Buffer
 	if err := run(t.Context(), cfg, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -74,7 +74,7 @@ func TestRows(t *testing.T) {
 
 // TestInterrupted: what was started is ended, and what was written is removed.
 func TestInterrupted(t *testing.T) {
-	for _, s := range []system{playhead{program}, etcd{}, nats{}} {
+	for _, s := range []system{playhead{binary: program}, etcd{}, nats{}} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cfg := config{dir: t.TempDir(), duration: time.Hour}
 		c, err := s.start(ctx, cfg.dir)

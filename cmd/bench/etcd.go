@@ -129,7 +129,7 @@ func (c *etcdCluster) dial(_ context.Context, r row, i int) (connection, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &putter{conn: conn, kv: pb.NewKVClient(conn), devices: newDevices(i), batch: r.batch}, nil
+	return &putter{conn: conn, kv: pb.NewKVClient(conn), devices: newDevices(r, i), batch: r.batch}, nil
 }
 
 // putter talks to etcd's API without the client library around it, which would only

@@ -33,7 +33,7 @@ a rate.
 Figures of different runs do not compare where others use the machine too: compare
 rows of one run.
 
-  make bench                          everything, about five minutes
+  make bench                          everything, about eight minutes
   bin/bench -peers=false              Playhead alone
   bin/bench -rows '1-*' -duration 30s one event a POST, for longer
   bin/bench -rows read-stale,100-any
@@ -124,22 +124,22 @@ func parse(args []string, to io.Writer) (cfg config, err error) {
 }
 
 func run(ctx context.Context, cfg config, out io.Writer) error {
-	systems := []system{playhead{binary: cfg.binary}}
-	if cfg.peers {
-		systems = append(systems, etcd{}, nats{})
-	}
 	fmt.Fprintf(out, "three server processes and the client on %d processors; acknowledged after fsync on a quorum; %v a row; closed loop\n", runtime.NumCPU(), cfg.duration)
-	writes, reads := newTable(writeColumns), newTable(readColumns)
+	writes, overloads, reads := newTable(writeColumns), newTable(overloadColumns), newTable(readColumns)
 	for _, r := range cfg.rows {
 		table := writes
-		if r.level != "" {
+		switch {
+		case r.level != "":
 			table = reads
+		case r.overload:
+			table = overloads
+		}
+		systems := []system{playhead{cfg.binary, r.logStore}}
+		if cfg.peers && r.peers {
+			systems = append(systems, etcd{}, nats{})
 		}
 		var ours figures
 		for i, s := range systems {
-			if i > 0 && !r.peers {
-				continue
-			}
 			f, err := measure(ctx, s, r, cfg)
 			if ctx.Err() != nil {
 				return errors.New("interrupted: every process that it had started is ended")

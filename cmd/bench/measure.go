@@ -33,6 +33,8 @@ type cluster interface {
 	// dial opens the i-th connection of a row, and makes ready what it sends.
 	dial(ctx context.Context, r row, i int) (connection, error)
 	cpuTime() (time.Duration, error)
+	// peakBytes is the most memory that one server ever had resident.
+	peakBytes() (int64, error)
 	stop() error
 }
 
@@ -48,6 +50,8 @@ type connection interface {
 type figures struct {
 	perS, p50MS, p99MS, cpuS, serversCPUS float64
 	perServerCPUS                         float64 // events or reads a processor second of the servers
+	refusedPerS, lostPerS                 float64 // requests that were sent again, see poster
+	peakBytes                             int64   // resident, of the server that had most
 }
 
 // measure plays a row against a fresh cluster of a system.
@@ -64,12 +68,11 @@ func measure(ctx context.Context, s system, r row, cfg config) (f figures, err e
 	defer func() { err = errors.Join(err, c.stop()) }()
 	l := &load{batch: max(1, r.batch)}
 	defer func() { err = errors.Join(err, l.close()) }()
-	for i := range r.connections {
-		conn, err := c.dial(ctx, r, i)
-		if err != nil {
-			return f, fmt.Errorf("connection %d: %w", i+1, err)
-		}
-		l.conns = append(l.conns, conn)
+	if err := l.dial(ctx, c, r); err != nil {
+		return f, err
+	}
+	if err := l.prepare(ctx, newProgress(s, r, time.Hour)); err != nil {
+		return f, err
 	}
 	if _, err := l.run(ctx, cfg.duration/5, nil); err != nil {
 		return f, err
@@ -91,6 +94,11 @@ func measure(ctx context.Context, s system, r row, cfg config) (f figures, err e
 	if result.events == 0 {
 		return f, fmt.Errorf("nothing was answered within %v", cfg.duration)
 	}
+	if f.peakBytes, err = c.peakBytes(); err != nil {
+		return f, err
+	}
+	f.refusedPerS = float64(result.again.refused) / result.took.Seconds()
+	f.lostPerS = float64(result.again.lost) / result.took.Seconds()
 	per100k := 100_000 / float64(result.events)
 	f.perS = float64(result.events) / result.took.Seconds()
 	f.p50MS = float64(result.latencyUS.ValueAtPercentile(50)) / 1000
@@ -111,17 +119,57 @@ type load struct {
 	sent  atomic.Int64 // requests that were answered, for the progress
 }
 
+// dialsAtOnce keeps many connections from being so slow to open that a server closes
+// the first of them before it is used.
+const dialsAtOnce = 64
+
+func (l *load) dial(ctx context.Context, c cluster, r row) error {
+	l.conns = make([]connection, r.connections)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(dialsAtOnce)
+	for i := range l.conns {
+		group.Go(func() (err error) {
+			if l.conns[i], err = c.dial(ctx, r, i); err != nil {
+				return fmt.Errorf("connection %d: %w", i+1, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
 // close closes the connections.
 func (l *load) close() error {
 	var errs []error
 	for _, c := range l.conns {
-		errs = append(errs, c.close())
+		if c != nil {
+			errs = append(errs, c.close())
+		}
 	}
 	return errors.Join(errs...)
 }
 
+// preparer is a connection whose servers are to know something beforehand.
+type preparer interface {
+	// prepare tells them, and counts the events that it told.
+	prepare(ctx context.Context, told *atomic.Int64) error
+}
+
+func (l *load) prepare(ctx context.Context, p *progress) error {
+	var told atomic.Int64
+	defer p.show(&told, 1)()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range l.conns {
+		if c, ok := c.(preparer); ok {
+			group.Go(func() error { return c.prepare(ctx, &told) })
+		}
+	}
+	return group.Wait()
+}
+
 // result is what a run of the load came to.
 type result struct {
+	again     again
 	events    int
 	took      time.Duration
 	latencyUS *hdrhistogram.Histogram
@@ -136,41 +184,59 @@ func (l *load) run(ctx context.Context, duration time.Duration, p *progress) (re
 	sum := result{latencyUS: newHistogram()}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
+	before := l.again()
 	begun := time.Now()
 	until := begun.Add(duration)
 	for _, c := range l.conns {
 		group.Go(func() error {
-			latency := newHistogram()
-			requests, err := l.loop(ctx, c, until, latency)
-			mu.Lock()
-			defer mu.Unlock()
-			sum.events += requests * l.batch
-			sum.latencyUS.Merge(latency)
-			return err
+			return l.loop(ctx, c, until, func(latency time.Duration) error {
+				mu.Lock() // one histogram: thousands of them would take gigabytes
+				defer mu.Unlock()
+				sum.events += l.batch
+				return sum.latencyUS.RecordValue(min(latency.Microseconds(), maxLatencyUS))
+			})
 		})
 	}
 	err := group.Wait()
 	sum.took = time.Since(begun)
+	after := l.again()
+	sum.again = again{after.refused - before.refused, after.lost - before.lost}
 	return sum, err
 }
 
-func (l *load) loop(ctx context.Context, c connection, until time.Time, latencyUS *hdrhistogram.Histogram) (requests int, err error) {
+// again counts requests that were sent again.
+type again struct {
+	refused int
+	lost    int // unanswered, or an election left open what became of them
+}
+
+// again is of all connections; nobody sends now.
+func (l *load) again() (sum again) {
+	for _, c := range l.conns {
+		if p, ok := c.(*poster); ok {
+			sum.refused += p.again.refused
+			sum.lost += p.again.lost
+		}
+	}
+	return sum
+}
+
+func (l *load) loop(ctx context.Context, c connection, until time.Time, answered func(latency time.Duration) error) error {
 	for begun := time.Now(); begun.Before(until); {
 		if err := ctx.Err(); err != nil {
-			return requests, err
+			return err
 		}
 		if err := c.send(ctx); err != nil {
-			return requests, err
+			return err
 		}
 		now := time.Now()
-		if err := latencyUS.RecordValue(min(now.Sub(begun).Microseconds(), maxLatencyUS)); err != nil {
-			return requests, err
+		if err := answered(now.Sub(begun)); err != nil {
+			return err
 		}
 		begun = now
-		requests++
 		l.sent.Add(1)
 	}
-	return requests, nil
+	return nil
 }
 
 // progressEvery is how often a row on its way is shown; a shorter one is not.

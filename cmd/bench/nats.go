@@ -177,7 +177,7 @@ func (c *natsCluster) dial(_ context.Context, r row, i int) (connection, error) 
 		conn.Close()
 		return nil, err
 	}
-	return &publisher{conn: conn, js: js, devices: newDevices(i), batch: r.batch}, nil
+	return &publisher{conn: conn, js: js, devices: newDevices(r, i), batch: r.batch}, nil
 }
 
 // publisher publishes a batch at once and waits until all of it is acknowledged.

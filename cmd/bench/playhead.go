@@ -5,25 +5,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/playhead-load/playhead/http1"
 	"github.com/playhead-load/playhead/sim/target"
+	"github.com/playhead-load/playhead/viewing"
 	"github.com/playhead-load/playhead/viewing/wire"
 )
 
 // playhead is the system of this repository.
-type playhead struct{ binary string }
+type playhead struct {
+	binary   string
+	logStore string // "": serve's own choice
+}
 
-func (playhead) name() string { return "playhead" }
+func (p playhead) name() string { return strings.TrimSpace("playhead " + p.logStore) }
 
 func (p playhead) start(ctx context.Context, dir string) (cluster, error) {
+	var env []string
+	if p.logStore != "" {
+		env = append(env, "PLAYHEAD_LOG_STORE="+p.logStore)
+	}
 	servers, err := target.Start(ctx, target.Options{
 		Binary: p.binary, DataDir: dir, LogDir: dir, Nodes: nodes,
-		Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2,
+		Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2, Env: env,
 	})
 	if err != nil {
 		return nil, err
@@ -41,6 +51,7 @@ type playheadCluster struct {
 }
 
 func (c *playheadCluster) cpuTime() (time.Duration, error) { return c.servers.CPUTime() }
+func (c *playheadCluster) peakBytes() (int64, error)       { return c.servers.PeakBytes() }
 func (c *playheadCluster) stop() error                     { return c.servers.Stop() }
 
 func (c *playheadCluster) dial(ctx context.Context, r row, i int) (connection, error) {
@@ -53,20 +64,11 @@ func (c *playheadCluster) dial(ctx context.Context, r row, i int) (connection, e
 	if err != nil {
 		return nil, err
 	}
+	p := &poster{conn: conn, host: address, devices: newDevices(r, i), row: r}
 	if r.level == "" {
-		return &poster{conn: conn, host: address, devices: newDevices(i), batch: r.batch}, nil
+		return p, nil
 	}
-	// What is read must be there.
-	d := newDevices(i)
-	first := &poster{conn: conn, host: address, devices: d, batch: sessionsEach}
-	if err := first.send(ctx); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	questions := &reader{conn: conn, host: address, devices: newDevices(i), query: "?consistency=" + r.level}
-	if err := questions.awaitAll(ctx); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return questions, nil
+	return &reader{poster: p, devices: newDevices(r, i), query: "?consistency=" + r.level}, nil
 }
 
 // poster posts batches of keepalives.
@@ -74,54 +76,121 @@ type poster struct {
 	conn    *http1.Conn
 	host    string
 	devices *devices
-	batch   int
+	row     row
 	body    []byte
 	request []byte
+	again   again
 }
 
 func (p *poster) close() error { return p.conn.Close() }
 
-func (p *poster) send(context.Context) error {
+// prepareBatch is how many events a request has beforehand.
+const prepareBatch = 1000
+
+// prepare tells of every session, and of what its account played before.
+func (p *poster) prepare(ctx context.Context, told *atomic.Int64) error {
+	if p.row.titles == 0 {
+		return nil
+	}
+	tell := func(events int, next func(i int, now time.Time) *viewing.Event) error {
+		for first := 0; first < events; first += prepareBatch {
+			now, batch := time.Now(), min(prepareBatch, events-first)
+			if err := p.post(ctx, batch, func(i int) *viewing.Event { return next(first+i, now) }); err != nil {
+				return err
+			}
+			told.Add(int64(batch))
+		}
+		return nil
+	}
+	sessions := len(p.devices.seqs)
+	for n := 1; n < p.row.titles; n++ {
+		if err := tell(sessions, func(i int, now time.Time) *viewing.Event { return p.devices.past(i, n, now) }); err != nil {
+			return err
+		}
+	}
+	return tell(sessions, func(_ int, now time.Time) *viewing.Event { return p.devices.next(now) })
+}
+
+func (p *poster) send(ctx context.Context) error {
 	now := time.Now()
+	return p.post(ctx, p.row.batch, func(int) *viewing.Event { return p.devices.next(now) })
+}
+
+// post posts events, and where the row is one of overload posts them again until they
+// are not refused.
+func (p *poster) post(ctx context.Context, events int, event func(i int) *viewing.Event) error {
 	p.body = append(p.body[:0], '[')
-	for i := range p.batch {
+	for i := range events {
 		if i > 0 {
 			p.body = append(p.body, ',')
 		}
-		p.body = wire.AppendEventJSON(p.body, p.devices.next(now))
+		p.body = wire.AppendEventJSON(p.body, event(i))
 	}
 	p.body = append(p.body, ']')
 	p.request = http1.AppendHead(p.request[:0], http.MethodPost, "/v1/events", p.host)
 	p.request = http1.AppendHeader(p.request, "Content-Type", "application/json")
 	p.request = http1.AppendBody(p.request, p.body)
-	answer, err := p.conn.Do(p.request, now.Add(answerTimeout))
+	for {
+		answer, err := p.conn.Do(p.request, time.Now().Add(answerTimeout))
+		if errors.Is(err, io.EOF) && p.row.overload { // a server too busy to hear the first request in time
+			p.again.lost++
+			if err := p.redial(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if p.row.overload && ctx.Err() == nil {
+			switch answer.Status {
+			case http.StatusTooManyRequests:
+				p.again.refused++
+				continue
+			case http.StatusServiceUnavailable:
+				p.again.lost++
+				continue
+			}
+		}
+		taken := bytes.Count(answer.Body, []byte(`"accepted"`))
+		if p.row.overload { // what was sent again may have been there
+			taken += bytes.Count(answer.Body, []byte(`"duplicate"`))
+		}
+		if answer.Status != http.StatusOK || taken != events {
+			return fmt.Errorf("the server answered %d, expected %d events to be accepted: %.300s", answer.Status, events, answer.Body)
+		}
+		return nil
+	}
+}
+
+func (p *poster) redial(ctx context.Context) error {
+	conn, err := http1.Dial(ctx, p.host, 0)
 	if err != nil {
 		return err
 	}
-	if answer.Status != http.StatusOK || bytes.Count(answer.Body, []byte(`"accepted"`)) != p.batch {
-		return fmt.Errorf("the server answered %d, expected %d events to be accepted: %.300s", answer.Status, p.batch, answer.Body)
-	}
+	_ = p.conn.Close()
+	p.conn = conn
 	return nil
 }
 
 // reader asks for the positions of what was posted, one after another.
 type reader struct {
-	conn    *http1.Conn
-	host    string
+	*poster
 	devices *devices
 	query   string
-	request []byte
 }
-
-func (r *reader) close() error { return r.conn.Close() }
 
 // catchUpTimeout is how long a follower may take to show what was posted.
 const catchUpTimeout = 10 * time.Second
 
-// awaitAll asks until the node shows what was posted last.
-func (r *reader) awaitAll(ctx context.Context) error {
+// prepare posts what is to be read, and asks until the node shows the last of it.
+func (r *reader) prepare(ctx context.Context, told *atomic.Int64) error {
+	r.row.titles = 1
+	if err := r.poster.prepare(ctx, told); err != nil {
+		return err
+	}
 	for deadline := time.Now().Add(catchUpTimeout); ; {
-		r.devices.at = sessionsEach - 1
+		r.devices.at = len(r.devices.seqs) - 1
 		err := r.send(ctx)
 		if err == nil || time.Now().After(deadline) || !r.conn.Usable() {
 			return err

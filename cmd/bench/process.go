@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/playhead-load/playhead/sim/target"
 )
 
 // Limits of running a peer's servers.
@@ -111,6 +113,18 @@ func (p *processes) cpuTime() (sum time.Duration, err error) {
 		}
 	}
 	return sum, nil
+}
+
+// peakBytes is the most memory that one of the processes ever had resident.
+func (p *processes) peakBytes() (most int64, err error) {
+	for i, c := range p.commands {
+		peak, err := target.PeakBytesOf(c.Process.Pid)
+		if err != nil {
+			return 0, fmt.Errorf("memory of server %d: %w; it says: %s", i+1, err, lastWords(p.logs[i]))
+		}
+		most = max(most, peak)
+	}
+	return most, nil
 }
 
 // stop ends the processes, with SIGTERM and, if that is not enough, SIGKILL.

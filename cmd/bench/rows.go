@@ -20,15 +20,27 @@ type row struct {
 	level       string // of a read
 	connections int    // each with one request under way
 	anyNode     bool   // spread over all nodes, so that followers pass two thirds on; else the leader alone
+	logStore    string // of Playhead's servers; "": serve's own choice
 	peers       bool   // measured on the other systems too
+	sessions    int    // of a connection; 0: sessionsEach
+	titles      int    // that each session's account has a position in beforehand; 0: whatever comes
+	overload    bool   // more than the cluster takes: what is refused is sent again at once
 }
 
 var rows = []row{
 	{name: "100-leader", batch: 100, connections: 64, peers: true},
+	{name: "100-leader-wal", batch: 100, connections: 64, logStore: "wal"},
 	{name: "100-any", batch: 100, connections: 64, anyNode: true},
 	{name: "1000-leader", batch: 1000, connections: 16, peers: true},
+	{name: "1000-full", batch: 1000, connections: 16, sessions: 437_500, titles: 3},
 	{name: "1-leader", batch: 1, connections: 512, peers: true},
+	{name: "1-leader-wal", batch: 1, connections: 1024, logStore: "wal"},
 	{name: "1-any", batch: 1, connections: 512, anyNode: true},
+	{name: "over-64", batch: 100, connections: 64, sessions: 10, overload: true},
+	{name: "over-2048", batch: 100, connections: 2048, sessions: 10, overload: true},
+	{name: "over-6144", batch: 100, connections: 6144, sessions: 10, overload: true},
+	{name: "over-64-any", batch: 100, connections: 64, anyNode: true, sessions: 10, overload: true},
+	{name: "over-6144-any", batch: 100, connections: 6144, anyNode: true, sessions: 10, overload: true},
 	{name: "read-leader", level: "leader", connections: 64},
 	{name: "read-linearizable", level: "linearizable", connections: 256},
 	{name: "read-stale", level: "stale", connections: 64, anyNode: true},
@@ -39,8 +51,13 @@ func (r row) String() string {
 	if r.anyNode {
 		to = "to any node"
 	}
-	if r.level != "" {
+	switch {
+	case r.level != "":
 		return fmt.Sprintf("GET position, %s, %s", r.level, to)
+	case r.titles > 1:
+		return fmt.Sprintf("%d a POST, %.0f M sessions", r.batch, float64(r.connections*r.sessions)/1e6)
+	case r.overload:
+		return fmt.Sprintf("%d a POST, %d connections, %s", r.batch, r.connections, to)
 	}
 	return fmt.Sprintf("%d a POST, %s", r.batch, to)
 }

@@ -65,13 +65,15 @@ Every flag can stand in a file (--config FILE.yaml) or in the environment
 	flags.String("node-id", "n1", "name of this node, different on each")
 	flags.String("http", "127.0.0.1:8080", "address for clients")
 	flags.String("raft", "127.0.0.1:9080", "address for the other nodes")
-	flags.String("data", "data", "directory of the log, the snapshots and the archive")
+	flags.String("data", "data", "directory of the log, the snapshots, the archive and the sessions that left memory")
 	flags.String("log-store", raft.LogStoreBoltDB, "how the log is kept: boltdb, or wal, which writes less; the same for the life of the data directory")
 	flags.Int("bootstrap-expect", 1, "how many nodes form the cluster when none exists yet; 0 waits to be added to one")
 	flags.StringSlice("join", nil, "raft addresses of all nodes that form the cluster, this one among them")
 	flags.Duration("keepalive", time.Minute, "how often devices are asked to say that they play")
 	flags.Duration("lease", 150*time.Second, "how long a session stays active after it was last heard from")
 	flags.Int("default-streams", 2, "stream limit of an account whose plan is not known")
+	flags.Duration("session-memory", 24*time.Hour, "how long a session stays in memory after it was last heard from; 0 for ever")
+	flags.Int("history-memory", 20, "how many of the newest views of a profile stay in memory however old they are")
 	flags.Duration("archive-retention", 0, "how long raw events are archived; 0 for ever")
 	flags.String("archive-size", defaultArchiveSize, "how large the archive of raw events may become before the oldest go; 0 without limit")
 	flags.String("tokens", "", "token file: requests must bring a token, see playhead token")
@@ -134,14 +136,14 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 		TLSCert: v.GetString("tls-cert"), TLSKey: v.GetString("tls-key"),
 		PeerCert: v.GetString("peer-cert"), PeerKey: v.GetString("peer-key"), PeerCA: v.GetString("peer-ca"),
 	}
-	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease, "archive-retention": &cfg.ArchiveFor} {
+	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease, "archive-retention": &cfg.ArchiveFor, "session-memory": &cfg.SessionMemory} {
 		d, err := time.ParseDuration(v.GetString(name))
 		if err != nil {
 			return cfg, fmt.Errorf("%s: expected a duration such as 60s, got %q", name, v.GetString(name))
 		}
 		*to = d
 	}
-	for name, to := range map[string]*int{"bootstrap-expect": &cfg.Raft.BootstrapExpect, "default-streams": &cfg.DefaultStreams} {
+	for name, to := range map[string]*int{"bootstrap-expect": &cfg.Raft.BootstrapExpect, "default-streams": &cfg.DefaultStreams, "history-memory": &cfg.HistoryMemory} {
 		n, err := strconv.Atoi(v.GetString(name))
 		if err != nil {
 			return cfg, fmt.Errorf("%s: expected an integer, got %q", name, v.GetString(name))

@@ -31,6 +31,12 @@ func TestArchivesReplayToTheSameState(t *testing.T) {
 	}
 	s.more(200)
 	s.killAllAndCheck() // every node has applied what the others have
+	replaysToOneState(t, cluster, opts)
+}
+
+// replaysToOneState ends a cluster at rest and replays each node's archive.
+func replaysToOneState(t *testing.T, cluster *Cluster, opts Options) {
+	t.Helper()
 	if err := cluster.Stop(); err != nil {
 		t.Fatal(err)
 	}

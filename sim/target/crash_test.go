@@ -99,6 +99,7 @@ type storm struct {
 	stop    context.CancelFunc
 	writing sync.WaitGroup
 	acked   atomic.Int64
+	wrong   func(format string, args ...any) // told of what is lost or differs: the test's Errorf
 
 	mu       sync.Mutex
 	sessions []*told
@@ -116,7 +117,7 @@ type told struct {
 }
 
 func newStorm(t *testing.T, cluster *Cluster) *storm {
-	s := &storm{t: t, cluster: cluster, client: &http.Client{
+	s := &storm{t: t, cluster: cluster, wrong: t.Errorf, client: &http.Client{
 		Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: writers},
 	}}
 	s.over, s.stop = context.WithCancel(t.Context())
@@ -245,10 +246,15 @@ func (s *storm) killAllAndCheck() {
 	s.check()
 }
 
-func (s *storm) killAll() {
+func (s *storm) killAll() { s.t.Helper(); s.kill(s.cluster.Nodes()...) }
+
+func (s *storm) restartAll() { s.t.Helper(); s.restart(s.cluster.Nodes()...) }
+
+// kill kills nodes at once.
+func (s *storm) kill(nodes ...*Node) {
 	s.t.Helper()
 	var killing errgroup.Group
-	for _, node := range s.cluster.Nodes() {
+	for _, node := range nodes {
 		killing.Go(node.Kill)
 	}
 	if err := killing.Wait(); err != nil {
@@ -256,14 +262,14 @@ func (s *storm) killAll() {
 	}
 }
 
-func (s *storm) restartAll() {
+func (s *storm) restart(nodes ...*Node) {
 	s.t.Helper()
-	for _, node := range s.cluster.Nodes() {
+	for _, node := range nodes {
 		if err := node.Start(); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	for _, node := range s.cluster.Nodes() {
+	for _, node := range nodes {
 		mustBeReady(s.t, node)
 	}
 }
@@ -285,13 +291,13 @@ func (s *storm) check() {
 			own := s.ask(node, p, "stale", index)
 			s.judge(p, own, node.ID)
 			if own.LastSeq != agreed[i].LastSeq || own.Events != agreed[i].Events || own.PositionMS != agreed[i].PositionMS {
-				s.t.Errorf("session %s: %s has %+v, the quorum %+v", p.id, node.ID, own, agreed[i])
+				s.wrong("session %s: %s has %+v, the quorum %+v", p.id, node.ID, own, agreed[i])
 			}
 		}
 	}
 	differing, err := audit.Replicas(s.t.Context(), s.cluster.RunningURLs(), 2)
 	if err != nil || len(differing) > 0 { // a cluster of one has nobody to differ from
-		s.t.Errorf("replicas: %v, %v", differing, err)
+		s.wrong("replicas: %v, %v", differing, err)
 	}
 	s.t.Logf("%d events of %d sessions acknowledged, at index %d", s.acked.Load(), len(s.sessions), index)
 }
@@ -339,12 +345,12 @@ func (s *storm) judge(p *told, f found, where string) {
 	switch {
 	case f.status == http.StatusNotFound && p.must == 0:
 	case f.status != http.StatusOK:
-		s.t.Errorf("session %s: %d events acknowledged, status %d from %s", p.id, p.must, f.status, where)
+		s.wrong("session %s: %d events acknowledged, status %d from %s", p.id, p.must, f.status, where)
 	case f.Events < p.must || f.Events > p.must+p.may:
-		s.t.Errorf("session %s: %d events acknowledged, %d uncertain, %d at %s", p.id, p.must, p.may, f.Events, where)
+		s.wrong("session %s: %d events acknowledged, %d uncertain, %d at %s", p.id, p.must, p.may, f.Events, where)
 	case f.LastSeq < p.newest || f.LastSeq > p.newest+p.may:
-		s.t.Errorf("session %s: seq %d acknowledged, the newest is %d at %s", p.id, p.newest, f.LastSeq, where)
+		s.wrong("session %s: seq %d acknowledged, the newest is %d at %s", p.id, p.newest, f.LastSeq, where)
 	case f.PositionMS != 1000*int64(f.LastSeq):
-		s.t.Errorf("session %s: at %d ms by seq %d at %s", p.id, f.PositionMS, f.LastSeq, where)
+		s.wrong("session %s: at %d ms by seq %d at %s", p.id, f.PositionMS, f.LastSeq, where)
 	}
 }

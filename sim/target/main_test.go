@@ -3,6 +3,7 @@ package target
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"testing"
 	"time"
@@ -13,7 +14,16 @@ import (
 // binary is the playhead program of this tree, built once for all tests.
 var binary string
 
-func TestMain(m *testing.M) { targettest.Main(m, &binary) }
+// atOnce is how many tests run at once, whatever the processors: they wait for elections
+// and for disks most of the time.
+const atOnce = "4"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil { // -parallel still wins
+		panic(err)
+	}
+	targettest.Main(m, &binary)
+}
 
 // options are those of a cluster whose files end with the test.
 func options(t *testing.T, nodes int) Options {

@@ -1,0 +1,97 @@
+package raft
+
+import (
+	"sync"
+	"syscall"
+
+	hraft "github.com/hashicorp/raft"
+)
+
+// FaultyLog comes between a node and its log store: a write of the log or of the
+// stable values hangs or fails. It needs no file system that does.
+type FaultyLog struct {
+	mu      sync.Mutex
+	full    bool
+	hung    chan struct{} // closed when writes go on; nil: they do not hang
+	waiting int
+}
+
+// SetFaultyLog puts f under a node's log.
+func (c *Config) SetFaultyLog(f *FaultyLog) {
+	c.under = func(kept keptLog) keptLog { return &faultyLog{kept, f} }
+}
+
+// Hang makes writes wait until Release.
+func (f *FaultyLog) Hang() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hung = make(chan struct{})
+}
+
+// Release lets writes go on.
+func (f *FaultyLog) Release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hung != nil {
+		close(f.hung)
+		f.hung = nil
+	}
+}
+
+// Waiting is how many writes hang.
+func (f *FaultyLog) Waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting
+}
+
+// Fill makes writes fail as those to a full disk do.
+func (f *FaultyLog) Fill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.full = true
+}
+
+func (f *FaultyLog) pass() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if hung := f.hung; hung != nil {
+		f.waiting++
+		f.mu.Unlock()
+		<-hung
+		f.mu.Lock()
+		f.waiting--
+	}
+	if f.full {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+type faultyLog struct {
+	keptLog
+	faults *FaultyLog
+}
+
+func (l *faultyLog) StoreLog(entry *hraft.Log) error { return l.StoreLogs([]*hraft.Log{entry}) }
+
+func (l *faultyLog) StoreLogs(entries []*hraft.Log) error {
+	if err := l.faults.pass(); err != nil {
+		return err
+	}
+	return l.keptLog.StoreLogs(entries)
+}
+
+func (l *faultyLog) DeleteRange(from, to uint64) error {
+	if err := l.faults.pass(); err != nil {
+		return err
+	}
+	return l.keptLog.DeleteRange(from, to)
+}
+
+func (l *faultyLog) Set(key, value []byte) error {
+	if err := l.faults.pass(); err != nil {
+		return err
+	}
+	return l.keptLog.Set(key, value)
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// How a sweeper paces itself: it may take a sixth of the time that the state is free
+// for changes, in slices that nobody notices.
+const (
+	sliceTime  = time.Millisecond     // that a slice should take at most
+	slicePause = 5 * time.Millisecond // between two of them
+	leastSteps = 32                   // of a slice
+	mostSteps  = 4096
+
+	walksPerRetention = 16          // by the clock of the log
+	manyRevived       = 10_000      // sessions that came back: they begin a walk too
+	restTime          = time.Second // between two looks whether a walk is due, at most
+	failedPause       = 10 * time.Second
+)
+
+// sweeper moves sessions from the state's memory to the cold store, in walks over all
+// accounts. What it does is this node's alone: the others do it at other times, and what
+// their states answer is the same.
+type sweeper struct {
+	views  *views
+	keep   viewing.Keep
+	log    *slog.Logger
+	failed atomic.Bool // the last slice failed: memory grows
+	stop   chan struct{}
+	ended  chan struct{}
+
+	steps   int            // of the next slice
+	walking bool           // a walk is under way
+	walked  viewing.Millis // when it, or the one before, was begun by the clock of the log
+	revived uint64         // how many sessions had come back by then
+}
+
+// startSweeper begins to sweep, unless sessions are kept for ever.
+func startSweeper(v *views, keep viewing.Keep, log *slog.Logger) *sweeper {
+	s := &sweeper{views: v, keep: keep, log: log, stop: make(chan struct{}), ended: make(chan struct{}), steps: leastSteps}
+	if keep.ForMS == 0 {
+		close(s.ended)
+		return s
+	}
+	go s.run()
+	return s
+}
+
+// close ends the sweeper, once. Nothing leaves memory any more.
+func (s *sweeper) close() {
+	close(s.stop)
+	<-s.ended
+}
+
+func (s *sweeper) run() {
+	defer close(s.ended)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-timer.C:
+		}
+		pause, err := s.slice()
+		if err != nil && !s.failed.Load() {
+			s.log.Error("sessions cannot leave memory, which grows until they can", "error", err)
+		}
+		if s.failed.Store(err != nil); err != nil {
+			pause = failedPause
+		}
+		timer.Reset(pause)
+	}
+}
+
+// slice goes on with a walk, or begins one if it is due, and says when to go on.
+func (s *sweeper) slice() (pause time.Duration, err error) {
+	v := s.views
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !s.walking {
+		revived := v.state.Size().Revived
+		due := s.walked + viewing.Millis(s.keep.ForMS/walksPerRetention)
+		if v.stamp < due && revived < s.revived+manyRevived {
+			return min(restTime, time.Duration(s.keep.ForMS/walksPerRetention)*time.Millisecond), nil
+		}
+		s.walking, s.walked, s.revived = true, v.stamp, revived
+	}
+	begun := time.Now()
+	_, done, err := v.state.Evict(v.stamp, s.keep, s.steps)
+	switch took := time.Since(begun); {
+	case took > sliceTime:
+		s.steps = max(s.steps/2, leastSteps)
+	case took < sliceTime/2:
+		s.steps = min(s.steps*5/4, mostSteps)
+	}
+	s.walking = !done && err == nil
+	return slicePause, err
+}
