@@ -183,7 +183,8 @@ type door struct {
 }
 
 func (d door) serve() error {
-	if err := d.http.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+	err := d.http.Serve(d.listener)
+	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) { // the node closes the raft port, in haste before Shutdown was heard
 		return fmt.Errorf("serve on %s: %w", d.listener.Addr(), err)
 	}
 	return nil

@@ -136,11 +136,19 @@ func lines(t testing.TB, events []any) []byte {
 	return body
 }
 
-func TestFormatsOfEvents(t *testing.T) {
-	t.Parallel()
-	n := startSingle(t)
-	one, two := newEvent(1, 1, "start").with("account_id", 1), newEvent(1, 2, "keepalive").with("account_id", 1)
-	array, _ := json.Marshal([]event{one, two})
+// encode is the body of good events of a content type.
+func encode(t testing.TB, format string, events []any) []byte {
+	t.Helper()
+	if format == ndjson {
+		return lines(t, events)
+	}
+	array, err := json.Marshal(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if format != binaryType {
+		return array
+	}
 	var decoder wire.Decoder
 	binary := wire.AppendBatchHeader(nil)
 	if err := decoder.DecodeEvents(array, wire.JSON, func(_ int, e *viewing.Event, err error) error {
@@ -149,6 +157,14 @@ func TestFormatsOfEvents(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	return binary
+}
+
+func TestFormatsOfEvents(t *testing.T) {
+	t.Parallel()
+	n := startSingle(t)
+	one, two := newEvent(1, 1, "start").with("account_id", 1), newEvent(1, 2, "keepalive").with("account_id", 1)
+	array, binary := encode(t, "application/json", []any{one, two}), encode(t, binaryType, []any{one, two})
 	path := sessionsPath(1) + "/" + sessionID(1)
 	wantOutcomes(t, n.send(t, http.MethodPost, "/v1/events", array, "Content-Type", "application/json; charset=utf-8"), "accepted", "accepted")
 	first := n.get(t, path)

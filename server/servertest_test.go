@@ -196,6 +196,11 @@ func (n *testNode) send(t testing.TB, method, path string, body any, headers ...
 }
 
 func (n *testNode) trySend(method, path string, body any, headers ...string) (answer, error) {
+	return sendTo("http://"+n.HTTPAddress(), method, path, body, headers...)
+}
+
+// sendTo asks whoever answers at a URL.
+func sendTo(url, method, path string, body any, headers ...string) (answer, error) {
 	var in io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -212,7 +217,7 @@ func (n *testNode) trySend(method, path string, body any, headers ...string) (an
 		}
 		in = bytes.NewReader(encoded)
 	}
-	r, err := http.NewRequest(method, "http://"+n.HTTPAddress()+path, in)
+	r, err := http.NewRequest(method, url+path, in)
 	if err != nil {
 		return answer{}, err
 	}
