@@ -72,6 +72,7 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	w.viewing(t, n)
 	w.cluster(t, n)
 	w.refusals(t, n)
+	w.doors(t)
 	for _, op := range w.operations() {
 		for status := range w.object(op.place().to("responses")) {
 			if status != "default" && !w.seen[fmt.Sprint(op, " ", status)] {
@@ -182,6 +183,65 @@ func (w *witness) refusals(t *testing.T, n *testNode) {
 	n.closing.Store(false)
 	for range cap(n.inFlight) {
 		<-n.inFlight
+	}
+}
+
+// doors are the answers to who has no token, or not the right one.
+func (w *witness) doors(t *testing.T) {
+	t.Helper()
+	g := newGuarded(t)
+	n := startSingle(t, g.config)
+	for _, op := range w.operations() {
+		at, wrong := n.HTTPAddress(), g.Admin[0]
+		switch w.audience(t, op) {
+		case forAll:
+			continue
+		case forAdmins:
+			at, wrong = n.AdminAddress(), g.device(t, 42)
+		}
+		for status, headers := range map[int][]string{http.StatusUnauthorized: nil, http.StatusForbidden: bearing(wrong)} {
+			a, err := sendTo("http://"+at, op.method, w.samplePath(op), nil, headers...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.check(op, a); err != nil || a.status != status {
+				t.Errorf("%s is answered %d, want %d: %v", op, a.status, status, err)
+			}
+			w.seen[fmt.Sprint(op, " ", a.status)] = true
+		}
+	}
+}
+
+// audience is for whom the document says that an operation is.
+func (w *witness) audience(t *testing.T, op operation) audience {
+	t.Helper()
+	listed, _ := w.object(op.place())["security"].([]any)
+	if len(listed) == 0 {
+		return forAll
+	}
+	asked, _ := listed[0].(map[string]any)
+	switch {
+	case len(listed) == 1 && len(asked) == 1 && asked["device"] != nil:
+		return forDevices
+	case len(listed) == 1 && len(asked) == 1 && asked["admin"] != nil:
+		return forAdmins
+	}
+	t.Errorf("%s: the security is %v", op, listed)
+	return forAdmins
+}
+
+// TestOpenAPINamesTheTokens: docs/openapi.yaml says of each route for whom it is.
+func TestOpenAPINamesTheTokens(t *testing.T) {
+	t.Parallel()
+	w := &witness{readOpenAPI(t), map[string]bool{}}
+	for _, r := range startSingle(t).api() {
+		op := operation{r.method, pathParameter.ReplaceAllString(r.path, "{$1}")}
+		if got := w.audience(t, op); got != r.who {
+			t.Errorf("%s is for %d, docs/openapi.yaml says %d", op, r.who, got)
+		}
+	}
+	if schemes := w.object(place{"components", "securitySchemes"}); schemes["device"] == nil || schemes["admin"] == nil {
+		t.Errorf("the schemes are %v", schemes)
 	}
 }
 
