@@ -5,6 +5,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,13 +68,14 @@ func TestClusterCommand(t *testing.T) {
 
 // clusterCommand runs subcommands of cluster.
 type clusterCommand struct {
-	t    *testing.T
-	node string
+	t     *testing.T
+	node  string
+	flags []string // in addition
 }
 
 func (c clusterCommand) run(args ...string) (code int, out, errs string) {
 	var stdout, stderr bytes.Buffer
-	code = execute(c.t.Context(), append([]string{"cluster", "--node", c.node}, args...), &stdout, &stderr)
+	code = execute(c.t.Context(), slices.Concat([]string{"cluster", "--node", c.node}, c.flags, args), &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 
