@@ -141,7 +141,7 @@ func TestWrongNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer node.Close(t.Context())
+	defer func() { _ = node.Close(t.Context()) }()
 	at := node.Forwarded().Addr().String()
 	err = c.Leader(t).AddMember(within(t, 10*time.Second), "n2", at, true)
 	if !errors.Is(err, raft.ErrMemberRefused) || !strings.Contains(err.Error(), "its certificate does not") {

@@ -105,5 +105,5 @@ func (f *File) Device(account uint64, now time.Time, life time.Duration) (string
 		Subject: strconv.FormatUint(account, 10), IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
 	})
 	unsigned.Header["kid"] = signing.ID
-	return unsigned.SignedString([]byte(signing.Secret))
+	return unsigned.SignedString(signing.Secret)
 }
