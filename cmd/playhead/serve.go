@@ -39,6 +39,10 @@ Raw events are archived in the data directory: playhead replay rebuilds the view
 from them. What is older than --archive-retention, or beyond --archive-size, is
 deleted, and then a replay can no longer prove anything.
 
+Sessions last heard from longer ago than --session-memory leave memory for a store on
+the disk, but for the newest --history-memory views of each profile. No answer changes
+by it. docs/memory.md says what is bounded, and by what.
+
 Every flag can stand in a file (--config FILE.yaml) or in the environment
 (PLAYHEAD_HTTP=…). A flag wins over the environment, which wins over the file.`,
 		Args: func(_ *cobra.Command, args []string) error {
