@@ -40,9 +40,11 @@ func TestWipedFounderKeepsApart(t *testing.T) {
 	// Enough of the real leader's requests come in between.
 	rafttest.Eventually(t, 20*time.Second, "the founder refused the real leader", func() bool { return c.Node(0).RefusedStrangers() })
 	for range 3 {
-		if _, _, err := c.Node(leads).Propose(within(t, 10*time.Second), []byte("by the majority")); err != nil {
-			t.Fatal(err)
-		}
+		rafttest.Eventually(t, 20*time.Second, "the majority writes", func() bool {
+			leads = 3 - leads
+			_, _, err := c.Node(leads).Propose(within(t, time.Second), []byte("by the majority"))
+			return err == nil
+		})
 	}
 	if got := c.Machine(0).(*list).all(); !c.Node(0).IsLeader() || len(got) != 1 || got[0] != "forked" {
 		t.Errorf("the founder's state is of two clusters: %q", got)

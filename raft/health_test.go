@@ -87,10 +87,15 @@ func TestStuckTransferDoesNotStopWrites(t *testing.T) {
 	c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) {
 		w.wire(i, cfg)
 		cfg.Logger = slog.New(slog.NewTextHandler(&told, nil))
+		// So that the watchdog is quicker than the limits on what waits for the wire.
+		cfg.HeartbeatTimeout, cfg.LeaderLease = 400*time.Millisecond, 200*time.Millisecond
 	})
 	leader := c.LeaderAt(t)
 	to := (leader + 1) % 3
-	propose(t, c, "before")
+	// The successor has all there is: the library would wait for that, and give up.
+	if err := c.Node(to).WaitApplied(within(t, 10*time.Second), propose(t, c, "before")); err != nil {
+		t.Fatal(err)
+	}
 	w.swallow(leader, to)
 	transferred := make(chan error, 1)
 	go func() {

@@ -59,8 +59,8 @@ func (s *Server) refuse(reason string) error {
 
 // receiveWrite reads the body of a write and waits for its turn, before it is
 // decoded or passed on. What it returns is to be given back by done.
-func (s *Server) receiveWrite(r *http.Request) (*scratch, error) {
-	in, err := s.receive(r)
+func (s *Server) receiveWrite(c echo.Context) (*scratch, error) {
+	in, err := s.receive(c)
 	if err != nil {
 		return nil, err
 	}
@@ -72,13 +72,32 @@ func (s *Server) receiveWrite(r *http.Request) (*scratch, error) {
 }
 
 // receive reads a body. What it returns is to be given back by done.
-func (s *Server) receive(r *http.Request) (*scratch, error) {
+func (s *Server) receive(c echo.Context) (*scratch, error) {
 	in := scratches.Get().(*scratch)
-	if err := s.readBody(in, r); err != nil {
-		s.done(in)
-		return nil, err
+	err := s.readBody(in, c.Request())
+	if err == nil {
+		return in, nil
 	}
-	return in, nil
+	s.done(in)
+	if errors.Is(err, raft.ErrOverloaded) {
+		turnDown(c, err)
+	}
+	return nil, err
+}
+
+// turnDown answers a request whose body finds no memory, and then lets that come to
+// nothing: a client that cannot send all of it might not listen to the answer.
+func turnDown(c echo.Context, reason error) {
+	control := http.NewResponseController(c.Response())
+	if control.EnableFullDuplex() != nil {
+		return // the answer comes all the same, and may be lost
+	}
+	writeProblem(reason, c)
+	if control.Flush() != nil {
+		return // the client is gone
+	}
+	// Beyond what is allowed it is not read; net/http closes the connection then.
+	_, _ = io.CopyN(io.Discard, c.Request().Body, maxBodyBytes)
 }
 
 func (s *Server) awaitTurn(in *scratch) error {

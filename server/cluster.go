@@ -51,7 +51,7 @@ func (s *Server) postMember(c echo.Context) error {
 		RaftAddress string `json:"raft_address"`
 		Voter       *bool  `json:"voter"` // absent: it votes
 	}{}
-	scratch, err := s.receive(c.Request())
+	scratch, err := s.receive(c)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s *Server) postLeadership(c echo.Context) error {
 	to := struct {
 		NodeID string `json:"node_id"`
 	}{}
-	scratch, err := s.receive(c.Request())
+	scratch, err := s.receive(c)
 	if err != nil {
 		return err
 	}

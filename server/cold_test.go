@@ -1,11 +1,17 @@
 package server
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/playhead-load/playhead/raft/rafttest"
+	"github.com/playhead-load/playhead/viewing"
 )
 
 // TestSessionsLeaveMemory: what left memory is told as before, by the same node, after a
@@ -48,5 +54,75 @@ func TestSessionsLeaveMemory(t *testing.T) {
 	wantOutcomes(t, n.send(t, http.MethodPost, "/v1/events", []event{newEvent(1, 5, "keepalive"), newEvent(1, 7, "keepalive")}), "duplicate", "accepted")
 	if n.views.size().Revived == 0 || n.digest() == digest {
 		t.Errorf("nothing came back: %+v", n.views.size())
+	}
+}
+
+// TestColdStoreCannotBeRead: who asks is told so without a path, the log says the cause
+// once, and the metrics that it is so; what is in memory is told as before.
+func TestColdStoreCannotBeRead(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	n := startSingle(t, func(c *Config) {
+		c.SessionMemory = 200 * time.Millisecond
+		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	n.tell(t, append(played(1, 1, 1000), played(2, 2, 1000)...)...)
+	(&testCluster{nodes: []*testNode{n}}).goOn(t, "sessions leave memory", func() bool { return n.views.size().Cold == 2 })
+	failed := func() bool {
+		return strings.Contains(string(n.get(t, "/metrics").body), "\nplayhead_cold_failed 1\n")
+	}
+	if failed() {
+		t.Fatal("the metrics tell of a failure before there is one")
+	}
+	snapshotNow(t)(n) // what it held in memory is in files now
+	tables, err := filepath.Glob(filepath.Join(n.cfg.Raft.DataDir, coldDir, "*", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatal(tables, err)
+	}
+	for _, table := range tables {
+		data, err := os.ReadFile(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range len(data) / 2 {
+			data[i] ^= 0xff
+		}
+		if err := os.WriteFile(table, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{profilePath(42, 1) + "/history", sessionsPath(42) + "/" + sessionID(1), profilePath(42, 1) + "/continue-watching"} {
+		for range 2 {
+			a := n.get(t, path)
+			a.wantProblem(t, http.StatusInternalServerError, "")
+			if text := string(a.body); strings.Contains(text, coldDir) || strings.Contains(text, ".sst") {
+				t.Errorf("%s tells of files: %s", path, text)
+			}
+		}
+	}
+	n.get(t, profilePath(42, 1)+"/positions/1").want(t, http.StatusOK)
+	n.get(t, sessionsPath(99)).want(t, http.StatusOK)
+	if !failed() {
+		t.Error("the metrics do not tell")
+	}
+	n.crash(t)
+	if said := strings.Count(log.String(), "cannot be read"); said != 1 || !strings.Contains(log.String(), filepath.Base(tables[0])) {
+		t.Errorf("said %d times:\n%s", said, log.String())
+	}
+}
+
+// TestMovedSessionsAreCountedOn: a restored state does not begin to count again.
+func TestMovedSessionsAreCountedOn(t *testing.T) {
+	t.Parallel()
+	n := startSingle(t, func(c *Config) { c.SessionMemory = 200 * time.Millisecond })
+	n.tell(t, played(1, 1, 1000)...)
+	(&testCluster{nodes: []*testNode{n}}).goOn(t, "a session leaves memory", func() bool { return n.views.size().Cold == 1 })
+	n.tell(t, played(1, 1, 1000)[1].with("seq", 2, "type", "telemetry"))
+	before := n.views.size()
+	if err := n.views.adopt(viewing.NewState(viewing.Rules{}), n.views.stamp, ""); err != nil {
+		t.Fatal(err)
+	}
+	if after := n.views.size(); before.Revived != 1 || after.Revived != 1 || after.Evicted < before.Evicted || after.Cold != 0 {
+		t.Errorf("%+v, restored %+v", before, after)
 	}
 }

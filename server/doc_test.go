@@ -14,6 +14,27 @@ var (
 	documentedPath = regexp.MustCompile(`/(?:v1/|healthz|readyz|metrics)[\w{}/-]*`)
 )
 
+// TestDocsNameMetrics: every metric in the docs is on a running server's /metrics.
+func TestDocsNameMetrics(t *testing.T) {
+	t.Parallel()
+	names := exposed(string(startSingle(t).get(t, "/metrics").body))
+	for _, file := range []string{"archive.md", "memory.md"} {
+		doc, err := os.ReadFile("../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := metricName.FindAllString(string(doc), -1)
+		if len(named) < 3 {
+			t.Errorf("docs/%s names only %v", file, named)
+		}
+		for _, name := range named {
+			if names[name] == nil {
+				t.Errorf("docs/%s names %s, which nobody tells", file, name)
+			}
+		}
+	}
+}
+
 // TestDocNamesEveryRoute: docs/api.md names each route with its method, and no path
 // that is not one.
 func TestDocNamesEveryRoute(t *testing.T) {

@@ -244,6 +244,7 @@ var (
 		newGauge("playhead_state_sessions", "Sessions in memory, those that are over included.", func(l look) float64 { return float64(l.size.Sessions) }),
 		newGauge("playhead_cold_sessions", "Sessions that left memory and are on the disk.", func(l look) float64 { return float64(l.size.Cold) }),
 		newGauge("playhead_cold_size_bytes", "Size on the disk of the sessions that left memory.", func(l look) float64 { return float64(l.server.cold.Size().Bytes) }),
+		newGauge("playhead_cold_failed", "1 when sessions cannot be moved to the disk, or one could not be read from it since the node was started.", func(l look) float64 { return oneIf(l.server.coldFailed()) }),
 		newCount("playhead_cold_evicted_total", "Sessions that left memory.", func(l look) uint64 { return l.size.Evicted }),
 		newCount("playhead_cold_revived_total", "Sessions that came back to memory, because of an event.", func(l look) uint64 { return l.size.Revived }),
 		newGauge("playhead_state_positions", "Positions in the state.", func(l look) float64 { return float64(l.size.Positions) }),
@@ -255,6 +256,10 @@ var (
 		newGauge("playhead_raft_snapshot_size_bytes", "Size of that snapshot.", func(l look) float64 { return float64(l.snapshot.Bytes) }),
 	}
 )
+
+func (s *Server) coldFailed() bool {
+	return s.sweeper.failed.Load() || s.unread.Load() || s.cold.Failure() != nil
+}
 
 func oneIf(holds bool) float64 {
 	if holds {

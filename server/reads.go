@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/playhead-load/playhead/server/cold"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -40,9 +42,26 @@ func (s *Server) read(c echo.Context, f func(state *viewing.State, now viewing.M
 		answer, err = f(state, now)
 	})
 	if err != nil {
-		return err
+		return s.readFailure(err)
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// readFailure is the answer to an error of a look at the state. What is no problem is
+// the cold store's: it names files, which are the log's business. It is logged once,
+// since a client can repeat it.
+func (s *Server) readFailure(err error) error {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+		return err
+	case errors.Is(err, cold.ErrClosed):
+		return errShuttingDown
+	}
+	if !s.unread.Swap(true) {
+		s.log.Error("sessions that left memory cannot be read: what needs one is answered 500", "error", err)
+	}
+	return newProblem(http.StatusInternalServerError, "this node cannot read from its disk what the answer needs: its log says why")
 }
 
 // awaitLevel waits until this node may answer a read at the level that the request

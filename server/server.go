@@ -70,6 +70,7 @@ type Server struct {
 	archiver    *archiver
 	cold        *cold.Store
 	sweeper     *sweeper
+	unread      atomic.Bool // a session could not be read from the cold store
 	node        *raft.Node
 	forwarder   *forwarder
 	patience    *patience // of requests with the log

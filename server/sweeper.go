@@ -83,7 +83,7 @@ func (s *sweeper) slice() (pause time.Duration, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !s.walking {
-		revived := v.state.Size().Revived
+		revived := v.sum().Revived
 		due := s.walked + viewing.Millis(s.keep.ForMS/walksPerRetention)
 		if v.stamp < due && revived < s.revived+manyRevived {
 			return min(restTime, time.Duration(s.keep.ForMS/walksPerRetention)*time.Millisecond), nil

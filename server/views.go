@@ -20,6 +20,8 @@ type views struct {
 	digests  digests
 	archiver *archiver   // nil: nothing is archived
 	cold     *cold.Store // nil: no session leaves memory
+
+	evicted, revived uint64 // by the states before this one
 }
 
 func newViews() *views { return &views{fold: newFold()} }
@@ -139,11 +141,19 @@ func (v *fold) applyEvents(c *command) (any, error) {
 	return outcomes, nil
 }
 
-// size is how much the state holds.
+// size is how much the state holds, and what it and those before it have moved.
 func (v *views) size() viewing.Size {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.state.Size()
+	return v.sum()
+}
+
+// sum is size under the lock.
+func (v *views) sum() viewing.Size {
+	size := v.state.Size()
+	size.Evicted += v.evicted
+	size.Revived += v.revived
+	return size
 }
 
 // read lets f look at the state, at a clock no earlier than that of the newest
@@ -268,6 +278,8 @@ func (v *views) adopt(state *viewing.State, stamp viewing.Millis, files string) 
 		}
 		state.SetCold(v.cold)
 	}
+	moved := v.sum()
+	v.evicted, v.revived = moved.Evicted, moved.Revived
 	v.digests = digests{}
 	v.state, v.stamp = state, stamp
 	return nil

@@ -17,7 +17,7 @@ import (
 
 // postEvents takes a batch of events: the collector.
 func (s *Server) postEvents(c echo.Context) error {
-	scratch, err := s.receiveWrite(c.Request())
+	scratch, err := s.receiveWrite(c)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *Server) postSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	scratch, err := s.receiveWrite(c.Request())
+	scratch, err := s.receiveWrite(c)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *Server) putAccount(c echo.Context) error {
 		AccountID  uint64 `json:"account_id"`
 		MaxStreams *int   `json:"max_streams"`
 	}
-	scratch, err := s.receiveWrite(c.Request())
+	scratch, err := s.receiveWrite(c)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (s *Server) deleteFromHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	scratch, err := s.receiveWrite(c.Request())
+	scratch, err := s.receiveWrite(c)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,10 @@ Raw events are archived in the data directory: playhead replay rebuilds the view
 from them. What is older than --archive-retention, or beyond --archive-size, is
 deleted, and then a replay can no longer prove anything.
 
+Sessions last heard from longer ago than --session-memory leave memory for a store on
+the disk, but for the newest --history-memory views of each profile. No answer changes
+by it. docs/memory.md says what is bounded, and by what.
+
 On loopback it trusts whoever reaches it. To listen anywhere else it takes, and asks
 for, certificates and tokens (docs/security.md; playhead token makes the latter):
 

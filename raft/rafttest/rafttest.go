@@ -26,7 +26,7 @@ const (
 
 // heartbeat is shorter than a server's, so that elections in tests are quick,
 // and long enough for the race detector on a busy machine.
-const heartbeat = 400 * time.Millisecond
+const heartbeat = 600 * time.Millisecond
 
 // Cluster is a set of nodes founded together. Its methods are for the test's
 // own goroutine.
@@ -64,6 +64,7 @@ func NewClusterWith(t testing.TB, n int, machine func(i int) raft.StateMachine, 
 			Join:             addresses,
 			BootstrapExpect:  n,
 			HeartbeatTimeout: heartbeat,
+			LeaderLease:      heartbeat, // at most: a stall of the machine is to cost no test its leader
 			Logger:           logger,
 		}
 		if change != nil {

@@ -141,6 +141,13 @@ func (s *Store) Reset(checkpoint string, sessions int64) error {
 	return nil
 }
 
+// Failure is why the store cannot be used any more, until it is reset; nil while it can.
+func (s *Store) Failure() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.usable()
+}
+
 func (s *Store) open() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
