@@ -359,7 +359,10 @@ func (n *Node) handOver(ctx context.Context) {
 	if n.batcher.drain(ctx) != nil {
 		return
 	}
-	if err := n.TransferLeadership(ctx, ""); err != nil && !errors.Is(err, ErrMemberRefused) {
+	switch err := n.TransferLeadership(ctx, ""); {
+	case err == nil:
+		n.logger.Info("leadership was handed over before closing", "term", n.raft.CurrentTerm())
+	case !errors.Is(err, ErrMemberRefused):
 		n.logger.Warn("leadership was not handed over before closing", "error", err)
 	}
 }
