@@ -19,6 +19,7 @@ const (
 	commitTimeout    = 20 * time.Millisecond // a follower learns of a commit at the latest
 	maxAppendEntries = 64                    // entries in one request to a follower: 16 MiB of batches; of single larger commands up to 64 × MaxCommandBytes
 	pooledConns      = 3                     // to each peer
+	handOverPause    = 20 * time.Millisecond // between two tries to find a successor
 	rpcTimeout       = 10 * time.Second
 	snapshotInterval = 30 * time.Second       // between two looks at the threshold
 	transferWithin   = 2 * time.Second        // handing over leadership while closing
@@ -361,9 +362,19 @@ func (n *Node) handOver(ctx context.Context) {
 	if n.batcher.drain(ctx) != nil {
 		return
 	}
-	if err := n.TransferLeadership(ctx, ""); err != nil && !errors.Is(err, ErrMemberRefused) {
-		n.logger.Warn("leadership was not handed over before closing", "error", err)
+	if !n.hasVotersBeside(n.cfg.NodeID) {
+		return
 	}
+	err := n.TransferLeadership(ctx, "")
+	for errors.Is(err, ErrMemberRefused) && ctx.Err() == nil { // no voter answers in time: a busy one may yet
+		time.Sleep(handOverPause)
+		err = n.TransferLeadership(ctx, "")
+	}
+	if err != nil {
+		n.logger.Warn("leadership was not handed over before closing", "error", err)
+		return
+	}
+	n.logger.Info("leadership was handed over before closing", "term", n.raft.CurrentTerm())
 }
 
 func (n *Node) shutDown() {

@@ -100,6 +100,7 @@ type storm struct {
 	writing sync.WaitGroup
 	acked   atomic.Int64
 	wrong   func(format string, args ...any) // told of what is lost or differs: the test's Errorf
+	within  time.Duration                    // in which an event must be acknowledged; 0: a device may stay without an answer
 
 	mu       sync.Mutex
 	sessions []*told
@@ -140,7 +141,7 @@ func (s *storm) end() {
 // write is one device's life: sessions of a few events each, one event at a time.
 func (s *storm) write(writer int) {
 	const eventsPerSession = 25
-	repeats := writer%2 == 0
+	repeats := writer%2 == 0 || s.within > 0
 	for session := 0; s.over.Err() == nil; session++ {
 		p := &told{account: uint64(writer) + 1, id: fmt.Sprintf("%08x-0000-7000-8000-%012x", session+1, writer+1), newest: -1}
 		s.mu.Lock()
@@ -160,6 +161,7 @@ func (s *storm) tell(p *told, writer, seq int, repeats bool) (acknowledged bool)
 	body := fmt.Appendf(nil, `[{"session_id":%q,"seq":%d,"type":"keepalive","at":%q,"account_id":%d,"profile_id":1,`+
 		`"device_id":%d,"device_type":"tv","title_id":80,"position_ms":%d,"played_ms":%d}]`,
 		p.id, seq, time.Now().UTC().Format(time.RFC3339Nano), p.account, p.account, 1000*seq, 1000*seq)
+	begun := time.Now()
 	for try := 0; ; try++ {
 		node := s.cluster.Nodes()[(writer+seq+try)%len(s.cluster.Nodes())]
 		ok, err := s.post(node, body)
@@ -172,6 +174,12 @@ func (s *storm) tell(p *told, writer, seq int, repeats bool) (acknowledged bool)
 			return true
 		}
 		time.Sleep(20 * time.Millisecond) // as a device waits before it tries again
+		if s.within > 0 && err == nil {
+			if try < mostTries && time.Since(begun) < s.within {
+				continue
+			}
+			s.t.Errorf("session %s seq %d: not acknowledged after %d tries in %v", p.id, seq, try+1, time.Since(begun))
+		}
 		if !repeats || s.over.Err() != nil || err != nil {
 			p.may++
 			return false

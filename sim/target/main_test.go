@@ -49,6 +49,13 @@ func bootWith(t *testing.T, opts Options) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
+	endWith(t, cluster)
+	return cluster
+}
+
+// endWith ends a cluster with the test.
+func endWith(t *testing.T, cluster *Cluster) {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := cluster.Stop(); err != nil {
 			t.Error(err)
@@ -64,7 +71,6 @@ func bootWith(t *testing.T, opts Options) *Cluster {
 			t.Logf("log of %s:\n%s", node.ID, text)
 		}
 	})
-	return cluster
 }
 
 // eventually waits until ok says so.
