@@ -77,7 +77,7 @@ func TestStrangersAtTheRaftPort(t *testing.T) {
 		}, "n1")}},
 		"TLS 1.2": {Certificates: []tls.Certificate{a.Issue(t, nil, "n1")}, MaxVersion: tls.VersionTLS12},
 	} {
-		for _, first := range []string{"F", "\x00", "H{\"version\":1,\"node_id\":\"n1\"}\n"} {
+		for _, first := range []string{"FGET / HTTP/1.1\r\n\r\n", "\x00 and more of it", "H{\"version\":1,\"node_id\":\"n1\"}\n"} {
 			if said, err := visit(t, address, settings, first); said != "" || !ended(err) {
 				t.Errorf("%s, %q: told %q, %v", name, first, said, err)
 			}
@@ -141,7 +141,11 @@ func TestWrongNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = node.Close(t.Context()) }()
+	defer func() {
+		if err := node.Close(within(t, 10*time.Second)); err != nil {
+			t.Error(err)
+		}
+	}()
 	at := node.Forwarded().Addr().String()
 	err = c.Leader(t).AddMember(within(t, 10*time.Second), "n2", at, true)
 	if !errors.Is(err, raft.ErrMemberRefused) || !strings.Contains(err.Error(), "its certificate does not") {

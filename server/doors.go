@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,14 +98,19 @@ func flags(settings []setting) string {
 	return strings.Join(names, ", ")
 }
 
-// isLoopback goes by the address as it is written: what a name stands for may change.
+// isLoopback goes by the address as it is written, for what a name stands for may
+// change; of localhost it looks up that nobody has made it another's.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false
 	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+	if host != "localhost" {
+		ip, err := netip.ParseAddr(host)
+		return err == nil && ip.Unmap().IsLoopback()
+	}
+	ips, err := net.LookupIP(host)
+	return err == nil && len(ips) > 0 && !slices.ContainsFunc(ips, func(ip net.IP) bool { return !ip.IsLoopback() })
 }
 
 // secrets are what the files of Doors hold. They are replaced, never changed.

@@ -181,7 +181,9 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", cfg.Raft.NodeID, err)
 	}
-	defer reloadOnHangup(node, log)()
+	if cfg.Doors != (server.Doors{}) { // without secrets, SIGHUP ends a node as it ends any program
+		defer reloadOnHangup(node, log)()
+	}
 	log.Info("node is up", "node", cfg.Raft.NodeID, "http", node.HTTPAddress(), "admin", node.AdminAddress(), "raft", cfg.Raft.RaftAddress, "data", cfg.Raft.DataDir)
 	served := make(chan error, 1)
 	go func() { served <- node.Serve() }()

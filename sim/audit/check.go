@@ -88,7 +88,7 @@ type check struct {
 func (l *Log) Check(ctx context.Context, options Options) (Report, error) {
 	c := &check{
 		options: options,
-		reader: reader{urls: options.URLs, client: &http.Client{Transport: &http.Transport{
+		reader: reader{urls: options.URLs, client: &http.Client{CheckRedirect: followNone, Transport: &http.Transport{
 			MaxIdleConnsPerHost: readers, MaxIdleConns: readers * len(options.URLs),
 		}}},
 		report:   Report{Violations: map[string]int64{}},

@@ -25,6 +25,9 @@ const (
 	maxPages      = 1000    // of one history
 )
 
+// followNone keeps the answers those of the node that was asked.
+func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // reader asks the target's public API, one node after another.
 type reader struct {
 	client *http.Client

@@ -19,7 +19,7 @@ const KindReplicas = "replica_mismatches"
 // remember, both tell the same digest of their state. It writes once, so that all of
 // them have an entry to compare. An error means that they could not be compared.
 func Replicas(ctx context.Context, urls []string, defaultStreams int) ([]Example, error) {
-	r := reader{client: &http.Client{}, urls: urls}
+	r := reader{client: &http.Client{CheckRedirect: followNone}, urls: urls}
 	defer r.client.CloseIdleConnections()
 	index, err := r.settle(ctx, defaultStreams)
 	if err != nil {

@@ -26,6 +26,10 @@ type client struct {
 	timeout time.Duration
 }
 
+// followNone is for clients of a target: a redirect is not in the contract, and
+// followed, it would turn a write into a question.
+func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 func newClient(targets []string, connections int, timeout time.Duration) *client {
 	return &client{
 		http: &http.Client{
@@ -35,9 +39,7 @@ func newClient(targets []string, connections int, timeout time.Duration) *client
 				MaxIdleConnsPerHost: connections,
 				DisableCompression:  true,
 			},
-			// A redirect is not in the contract: followed, it would turn a write
-			// into a question.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			CheckRedirect: followNone,
 		},
 		targets: targets,
 		timeout: timeout,

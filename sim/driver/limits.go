@@ -19,8 +19,9 @@ const limitTimeout = 10 * time.Second
 // times. It returns the first failure, or the end of ctx.
 func SetLimits(ctx context.Context, targets []string, limits map[uint64]int, connections int) error {
 	client := &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxIdleConns: connections * len(targets)},
-		Timeout:   limitTimeout,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: connections, MaxIdleConns: connections * len(targets)},
+		CheckRedirect: followNone,
+		Timeout:       limitTimeout,
 	}
 	defer client.CloseIdleConnections()
 	group, asking := errgroup.WithContext(ctx)

@@ -32,7 +32,7 @@ func AskTerms(ctx context.Context, target string) (Terms, error) {
 	for i := range probe.SessionID {
 		probe.SessionID[i] = byte(rand.Uint32())
 	}
-	client := &http.Client{Timeout: termsTimeout}
+	client := &http.Client{Timeout: termsTimeout, CheckRedirect: followNone}
 	defer client.CloseIdleConnections()
 	sent := time.Now()
 	start := fmt.Sprintf("%s/v1/accounts/%d/sessions", target, probe.AccountID)

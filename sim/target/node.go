@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// client follows nothing: a node answers for itself.
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // Node is one server process, running or not.
 type Node struct {
 	ID  string
@@ -171,7 +174,7 @@ func (n *Node) ask(ctx context.Context, path string, answer any) error {
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", n.ID, err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", n.ID, err)
 	}
