@@ -20,7 +20,7 @@ import (
 // Deadlines of the helpers; a test fails when one passes.
 const (
 	ElectWithin = 20 * time.Second
-	closeWithin = 10 * time.Second
+	closeWithin = 25 * time.Second // the library waits for requests under way, of at most 10 s
 	pollEvery   = 5 * time.Millisecond
 )
 
