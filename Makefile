@@ -32,7 +32,7 @@ fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each
 
 .PHONY: soak
 soak: ## ten minutes of random kills, snapshots and changes of members under load; SOAK=1h for longer
-	$(GO) test -tags soak -timeout 0 -v -run TestSoak ./sim/target -args -soak $(or $(SOAK),10m)
+	$(GO) test -tags soak -timeout 0 -v -run 'TestSoak|TestOverloadedCluster' ./sim/target -args -soak $(or $(SOAK),10m)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## formatting, vet, the arrows between packages, a tidy go.mod

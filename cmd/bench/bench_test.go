@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 // TestRows plays a row of each kind against every system, for a moment.
 func TestRows(t *testing.T) {
-	rows, err := chooseRows("100-leader,1-*,over-64,read-l*,read-stale")
+	rows, err := chooseRows("100-leader,1-leader,1-any,over-64,read-l*,read-stale")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestFlags(t *testing.T) {
 	} {
 		cfg, err := parse(append([]string{"-binary", program}, strings.Fields(args)...), &bytes.Buffer{})
 		if want == "" {
-			if err != nil || len(cfg.rows) != 3 || cfg.rows[0].name != "1-leader" || cfg.rows[2].name != "read-stale" || cfg.peers {
+			if err != nil || len(cfg.rows) != 4 || cfg.rows[0].name != "1-leader" || cfg.rows[3].name != "read-stale" || cfg.peers {
 				t.Errorf("%s: %v, %+v", args, err, cfg)
 			}
 			continue
