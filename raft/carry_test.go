@@ -17,6 +17,7 @@ import (
 //
 // Known bugs 5 and 6: the first time it is sent it breaks off in the middle.
 func TestSnapshotCarriesFiles(t *testing.T) {
+	t.Parallel()
 	var cuts atomic.Int32
 	c := rafttest.NewClusterWith(t, 3, newFiledList, func(_ int, cfg *raft.Config) {
 		cfg.LogStore, cfg.TrailingLogs = raft.LogStoreBoltDB, 1

@@ -35,6 +35,7 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 }
 
 func TestCloseTwiceAndAfterwards(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 1, newList)
 	node := c.Leader(t)
 	waiting := make(chan error, 1)

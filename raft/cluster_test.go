@@ -14,6 +14,7 @@ import (
 )
 
 func TestFollowerTellsTheLeader(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 3, newList)
 	want, err := c.Leader(t).Leader(within(t, time.Second))
 	if err != nil || want.NodeID != c.Leader(t).Status().NodeID {
@@ -47,6 +48,7 @@ func TestFollowerTellsTheLeader(t *testing.T) {
 }
 
 func TestLinearizableReadShowsAcknowledgedWrites(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 3, newList)
 	leader, at := c.Leader(t), (c.LeaderAt(t)+1)%3
 	follower, machine := c.Node(at), c.Machine(at).(*list)
@@ -89,6 +91,7 @@ func TestLinearizableReadShowsAcknowledgedWrites(t *testing.T) {
 }
 
 func TestReadIndexOfAnIdleClusterIsReached(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 3, newList)
 	index, err := c.Leader(t).LinearizableReadIndex(within(t, 10*time.Second))
 	if err != nil {
@@ -102,6 +105,7 @@ func TestReadIndexOfAnIdleClusterIsReached(t *testing.T) {
 }
 
 func TestQueueFull(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{})
 	c := rafttest.NewClusterWith(t, 1, func(int) raft.StateMachine { return &list{gate: gate} }, func(_ int, cfg *raft.Config) {
 		cfg.Batch = raft.BatchLimits{Commands: 2, Queue: 4, InFlight: 1}
@@ -133,6 +137,7 @@ func TestQueueFull(t *testing.T) {
 }
 
 func TestMembership(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 3, newList)
 	replica := c.Add(t)
 	cfg := *c.Config(replica)
@@ -168,6 +173,7 @@ func TestMembership(t *testing.T) {
 }
 
 func TestTheOnlyVoteStays(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 1, newList)
 	id, address := c.Config(0).NodeID, c.Config(0).RaftAddress
 	if err := c.Leader(t).RemoveMember(within(t, 10*time.Second), id); !errors.Is(err, raft.ErrMemberRefused) {
@@ -180,6 +186,7 @@ func TestTheOnlyVoteStays(t *testing.T) {
 }
 
 func TestNodeOfAnotherClusterIsRefused(t *testing.T) {
+	t.Parallel()
 	ours := rafttest.NewCluster(t, 1, newList)
 	theirs := rafttest.NewCluster(t, 1, newList)
 	propose(t, theirs, "their data")
@@ -196,6 +203,7 @@ func TestNodeOfAnotherClusterIsRefused(t *testing.T) {
 }
 
 func TestShutdownHandsLeadershipOver(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) { cfg.HeartbeatTimeout = 2 * time.Second })
 	propose(t, c, "before")
 	old := c.LeaderAt(t)
@@ -210,6 +218,7 @@ func TestShutdownHandsLeadershipOver(t *testing.T) {
 }
 
 func TestStampsNeverGoBack(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	now := time.UnixMilli(1_000_000)
 	c := rafttest.NewClusterWith(t, 1, newList, func(_ int, cfg *raft.Config) {
@@ -258,6 +267,7 @@ func TestOpenRefusesBadConfig(t *testing.T) {
 }
 
 func TestDataOfAnotherNodeIsRefused(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 1, newList)
 	c.Stop(0)
 	cfg := *c.Config(0)

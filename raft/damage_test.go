@@ -146,6 +146,7 @@ var damagesOfAll = []damage{
 // node says in one line which file it is and what to do, or heals; and doing
 // that heals it. It never shows another state than its peers.
 func TestOneDamagedNodeOfThree(t *testing.T) {
+	t.Parallel()
 	for store, damages := range damagesByStore {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel() // it waits for elections most of the time
@@ -310,6 +311,7 @@ func damageFile(t *testing.T, path, text string, harm harm) {
 // the end of node 2's log is lost and node 1 goes down. Nodes 2 and 3 are a
 // quorum that has never heard of the command. Node 2 must not elect node 3.
 func TestDamagedNodeVotesNothingAway(t *testing.T) {
+	t.Parallel()
 	for _, store := range []string{raft.LogStoreBoltDB, raft.LogStoreWAL} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -340,6 +342,7 @@ func TestDamagedNodeVotesNothingAway(t *testing.T) {
 // The test above finds the bug: without the record of what the log promised, the
 // two elect a leader, and what was acknowledged is gone.
 func TestDamagedNodeVotesAwayWithoutThePromise(t *testing.T) {
+	t.Parallel()
 	for _, store := range []string{raft.LogStoreBoltDB, raft.LogStoreWAL} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -390,6 +393,7 @@ func lostEnd(t *testing.T, store string) (c *rafttest.Cluster, leader, cut, late
 // An entry that is damaged while the node runs, found when a new node needs it:
 // the node is told to stop, with the file and the entry, and nobody gets it.
 func TestDamageFoundWhileRunning(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
 		told := make(chan error, 64)
 		c := rafttest.NewClusterWith(t, 1, newList, func(i int, cfg *raft.Config) {

@@ -13,6 +13,7 @@ import (
 // Known bugs 15 and 16: the founder of a cluster of one that has grown loses
 // its disk and founds again. The real leader's log never mixes with its own.
 func TestWipedFounderKeepsApart(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 1, newList)
 	propose(t, c, "before")
 	for range 2 {
@@ -60,6 +61,7 @@ func TestWipedFounderKeepsApart(t *testing.T) {
 }
 
 func TestStampsAdvanceAfterAFastClock(t *testing.T) {
+	t.Parallel()
 	var nowMS atomic.Int64
 	var aheadMS [3]atomic.Int64
 	nowMS.Store(1_000_000)
@@ -92,6 +94,7 @@ func TestStampsAdvanceAfterAFastClock(t *testing.T) {
 
 // A node that missed the observation of its leadership leads nevertheless.
 func TestMissedObservationIsMadeUpFor(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 3, newList)
 	propose(t, c, "x")
 	next := (c.LeaderAt(t) + 1) % 3

@@ -29,8 +29,8 @@ func onSmallDisks(t *testing.T, bytes string, cfg *raft.Config) {
 // where there are segments (known bug 12): another leads, and with space again the node
 // follows, also from the log that the refused append left.
 func TestFullDiskUnderTheLog(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
-		t.Parallel()
 		c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) {
 			on(i, cfg)
 			cfg.SetSegmentBytes(segmentBytes)

@@ -31,8 +31,8 @@ func hangable(t *testing.T, store string) (*rafttest.Cluster, [3]*raft.FaultyLog
 
 // The write that hangs on the leader's disk is that of a real command (known bug 8).
 func TestHangingLogCostsTheLeadership(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
-		t.Parallel()
 		var cfg raft.Config
 		on(0, &cfg)
 		c, logs := hangable(t, cfg.LogStore)

@@ -24,6 +24,7 @@ func prove(t testing.TB, a *rafttest.Authority) func(int, *raft.Config) {
 
 // TestNodesThatProveThemselves found a cluster, lose their leader, and take one more in.
 func TestNodesThatProveThemselves(t *testing.T) {
+	t.Parallel()
 	a := rafttest.NewAuthority(t)
 	c := rafttest.NewClusterWith(t, 3, newList, prove(t, a))
 	propose(t, c, "before")
@@ -53,6 +54,7 @@ func writesWithin3(t *testing.T, c *rafttest.Cluster, lost int, command string) 
 // TestStrangersAtTheRaftPort: who does not prove to be a node is told nothing, and is
 // heard by nobody.
 func TestStrangersAtTheRaftPort(t *testing.T) {
+	t.Parallel()
 	a, other := rafttest.NewAuthority(t), rafttest.NewAuthority(t)
 	c := rafttest.NewClusterWith(t, 1, newList, prove(t, a))
 	node, address := c.Leader(t), c.Config(0).RaftAddress
@@ -132,6 +134,7 @@ func ended(err error) bool {
 // TestWrongNames: a certificate of the right authority is that of the node it names
 // and of no other.
 func TestWrongNames(t *testing.T) {
+	t.Parallel()
 	a := rafttest.NewAuthority(t)
 	c := rafttest.NewClusterWith(t, 1, newList, prove(t, a))
 	impostor := *c.Config(0)
@@ -179,6 +182,7 @@ func TestWrongNames(t *testing.T) {
 // TestLogGoesToTheNodeOfTheAddress: at a member's address stands another node, with a
 // certificate of the authority; the leader tells it nothing.
 func TestLogGoesToTheNodeOfTheAddress(t *testing.T) {
+	t.Parallel()
 	a := rafttest.NewAuthority(t)
 	c := rafttest.NewClusterWith(t, 3, newList, prove(t, a))
 	propose(t, c, "before")
@@ -217,6 +221,7 @@ func TestLogGoesToTheNodeOfTheAddress(t *testing.T) {
 // TestSilentStrangers: those who never end their handshake, or claim that it is long,
 // keep no node out, cost little, and are cut.
 func TestSilentStrangers(t *testing.T) {
+	t.Parallel()
 	const strangers = 200
 	a := rafttest.NewAuthority(t)
 	c := rafttest.NewClusterWith(t, 1, newList, prove(t, a))

@@ -99,6 +99,7 @@ func TestHello(t *testing.T) {
 }
 
 func TestHelloRejectsGarbage(t *testing.T) {
+	t.Parallel()
 	m := helloServer(t)
 	for name, sent := range map[string]string{
 		"not json":      "Hgarbage\n",

@@ -14,6 +14,7 @@ import (
 )
 
 func TestRestartKeepsAcknowledged(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
 		c := rafttest.NewClusterWith(t, 3, newList, on)
 		first := numbered("first", 10)
@@ -39,6 +40,7 @@ func TestRestartKeepsAcknowledged(t *testing.T) {
 }
 
 func TestNewLeaderHasAcknowledged(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
 		c := rafttest.NewClusterWith(t, 3, newList, on)
 		commands := numbered("kept", 10)
@@ -56,6 +58,7 @@ func TestNewLeaderHasAcknowledged(t *testing.T) {
 }
 
 func TestClusterOfOneKeepsAcknowledged(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
 		c := rafttest.NewClusterWith(t, 1, newList, on)
 		commands := numbered("alone", 5)
@@ -68,6 +71,7 @@ func TestClusterOfOneKeepsAcknowledged(t *testing.T) {
 }
 
 func TestSnapshotTruncationAndFreshFollower(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
 		c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) { on(i, cfg); cfg.TrailingLogs = 1 })
 		before := numbered("before", 20)
@@ -125,6 +129,7 @@ func TestSnapshotTruncationAndFreshFollower(t *testing.T) {
 }
 
 func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 3, newList)
 	commands := numbered("held", 5)
 	var index uint64
@@ -164,6 +169,7 @@ func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
 }
 
 func TestSlowDiskCostsTheLeadership(t *testing.T) {
+	t.Parallel()
 	c := rafttest.NewCluster(t, 3, newList)
 	propose(t, c, "before")
 	slow := c.LeaderAt(t)
@@ -183,6 +189,7 @@ func TestSlowDiskCostsTheLeadership(t *testing.T) {
 }
 
 func TestLeaderKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
 		const proposers = 16
 		c := rafttest.NewClusterWith(t, 3, newList, on)

@@ -13,8 +13,8 @@ import (
 // how far the log is committed, and they have to know by themselves that they may vote.
 // Otherwise the cluster is without a leader for ever.
 func TestReplacedMajorityElectsAfterARestart(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
-		t.Parallel()
 		c := rafttest.NewClusterWith(t, 3, newList, on)
 		commands := []string{"before"}
 		propose(t, c, "before")

@@ -185,6 +185,7 @@ func TestOtherLogStoreIsRefused(t *testing.T) {
 }
 
 func TestDirectoryInUseIsRefused(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, kind string) {
 		dir := t.TempDir()
 		first := openStore(t, dir, kind)
@@ -231,6 +232,7 @@ func TestUnsealedDirectoryIsTakenOver(t *testing.T) {
 // Known bug 11: after a conflicting suffix was removed, the log opens again, with
 // the entries that replaced it, wherever in a segment the cut was.
 func TestConflictingSuffixAndRestart(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, kind string) {
 		const last = 24 // fills several small segments
 		for cut := uint64(2); cut <= last; cut += 3 {
@@ -369,6 +371,7 @@ func TestSnapshotIsPromised(t *testing.T) {
 // read, or holds what it held. Never another entry, vote or term; and never a
 // log that ends earlier without the promise telling (known bugs 4 and 13).
 func TestOneFlippedBit(t *testing.T) {
+	t.Parallel()
 	const last, flips = 24, 250
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -19,6 +19,7 @@ import (
 // command is there once and in its place. The machine is a list, so that a command
 // applied twice shows; events would hide it.
 func TestStateAndIndexAreOfOneMoment(t *testing.T) {
+	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
 		before, after := restartAmongSnapshots(t, newList, on)
 		if !slices.Equal(before, after) {
@@ -30,6 +31,7 @@ func TestStateAndIndexAreOfOneMoment(t *testing.T) {
 // The test above is not blind: a machine that captures its state after the index was
 // taken has commands twice.
 func TestAStateNewerThanItsIndexIsFound(t *testing.T) {
+	t.Parallel()
 	before, after := restartAmongSnapshots(t, func(int) raft.StateMachine { return &lateList{} }, func(int, *raft.Config) {})
 	if len(after) <= len(before) {
 		t.Errorf("%d commands before the restart, %d after it, want some of them twice", len(before), len(after))

@@ -17,6 +17,7 @@ import (
 // TestClusterCommand replaces a node of a real cluster by the command line: known bug
 // 20, leadership handed to a non-voter, among what it must refuse.
 func TestClusterCommand(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "playhead")
 	build(t, binary)

@@ -23,6 +23,7 @@ import (
 // every address: they serve, pass requests on, take a new key without a restart, lose
 // their leader to SIGKILL and go on; and no log tells a secret.
 func TestClusterBehindDoors(t *testing.T) {
+	t.Parallel()
 	c := startGuardedCluster(t)
 	c.eventually("leader", "status")
 	device := c.issue(t, "device", c.tokens, "--account", "42")

@@ -60,6 +60,7 @@ func runOutside(t *testing.T, urls []string, more ...string) (code int, dir, std
 // TestOutsideTarget plays the same seed twice against one cluster: what is left of
 // the first run must not be taken for mistakes in the second.
 func TestOutsideTarget(t *testing.T) {
+	t.Parallel()
 	urls := bootOutside(t, time.Second, 2500*time.Millisecond)
 	for round := range 2 {
 		code, dir, _ := runOutside(t, urls)
@@ -83,6 +84,7 @@ func TestOutsideTarget(t *testing.T) {
 // TestOutsideTargetOnOtherTerms: the auditor cannot judge admissions by a lease that
 // the target does not give.
 func TestOutsideTargetOnOtherTerms(t *testing.T) {
+	t.Parallel()
 	urls := bootOutside(t, time.Minute, 150*time.Second)
 	code, _, stderr := runOutside(t, urls)
 	if code != exitUsage || !strings.Contains(stderr, "--keepalive 1s --lease 2.5s") {

@@ -19,6 +19,7 @@ import (
 // servers, real files. `playhead-sabotage` is the same program with a server that
 // breaks the promise named in PLAYHEAD_SABOTAGE.
 func TestScript(t *testing.T) {
+	t.Parallel()
 	bin := t.TempDir()
 	build(t, filepath.Join(bin, "playhead"))
 	build(t, filepath.Join(bin, "playhead-sabotage"), "-tags", "sabotage")

@@ -80,12 +80,13 @@ func NewClusterWith(t testing.TB, n int, machine func(i int) raft.StateMachine, 
 	return c
 }
 
-// OnEachStore runs a test once over every log store: on makes a cluster's nodes
-// use it (see NewClusterWith).
+// OnEachStore runs a test once over every log store, side by side: on makes a
+// cluster's nodes use it (see NewClusterWith).
 func OnEachStore(t *testing.T, run func(t *testing.T, on func(i int, cfg *raft.Config))) {
 	t.Helper()
 	for _, store := range []string{raft.LogStoreBoltDB, raft.LogStoreWAL} {
 		t.Run(store, func(t *testing.T) {
+			t.Parallel()
 			run(t, func(_ int, cfg *raft.Config) { cfg.LogStore = store })
 		})
 	}

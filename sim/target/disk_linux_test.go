@@ -49,6 +49,7 @@ func bootOnDisks(t *testing.T, nodes int, store string) (*Cluster, map[*Node]*fa
 // it could go on sending heartbeats, acknowledged writes go on without it, and it
 // follows when its disk is back.
 func TestAHangingDiskCostsTheLeadership(t *testing.T) {
+	t.Parallel()
 	for _, store := range logStores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -100,6 +101,7 @@ func atRandom(t *testing.T) func(int64) bool {
 // was not fsynced (known bug 3), or half of its pages at random (known bug 13): of one
 // node, which leads, of the majority, and of all, while a snapshot was being written.
 func TestAcknowledgedEventsSurviveALossOfPower(t *testing.T) {
+	t.Parallel()
 	for _, store := range logStores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -136,6 +138,7 @@ func TestAcknowledgedEventsSurviveALossOfPower(t *testing.T) {
 
 // The same for a cluster of one, which acknowledges alone (known bug 3).
 func TestTheOnlyNodeSurvivesALossOfPower(t *testing.T) {
+	t.Parallel()
 	for _, store := range logStores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -156,6 +159,7 @@ func TestTheOnlyNodeSurvivesALossOfPower(t *testing.T) {
 
 // With fsync turned off the tests above find the loss (known bug 22).
 func TestTheChecksOfALossOfPowerAreNotBlind(t *testing.T) {
+	t.Parallel()
 	for _, store := range logStores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -186,6 +190,7 @@ func TestTheChecksOfALossOfPowerAreNotBlind(t *testing.T) {
 // the power goes (known bug 13): the node says in one line which and what to do, ends,
 // and once that is done follows its peers again. The others miss nothing.
 func TestABrokenFileAfterALossOfPower(t *testing.T) {
+	t.Parallel()
 	for _, store := range logStores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()

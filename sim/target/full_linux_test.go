@@ -92,6 +92,7 @@ func words(t *testing.T, node *Node, text string) (found []string) {
 // With space again the node comes back by itself, and its archive after a restart. The
 // WAL has reserved the space of its entries: with it only the rest cannot be written.
 func TestAFullDisk(t *testing.T) {
+	t.Parallel()
 	for _, store := range logStores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
