@@ -10,10 +10,12 @@ import (
 // FaultyLog comes between a node and its log store: a write of the log or of the
 // stable values hangs or fails. It needs no file system that does.
 type FaultyLog struct {
-	mu      sync.Mutex
-	full    bool
-	hung    chan struct{} // closed when writes go on; nil: they do not hang
-	waiting int
+	mu       sync.Mutex
+	full     bool
+	refusing bool
+	hung     chan struct{} // closed when writes go on; nil: they do not hang
+	waiting  int
+	refused  int
 }
 
 // SetFaultyLog puts f under a node's log.
@@ -45,6 +47,13 @@ func (f *FaultyLog) Waiting() int {
 	return f.waiting
 }
 
+// Refused is how many writes failed so far.
+func (f *FaultyLog) Refused() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.refused
+}
+
 // Fill makes writes fail as those to a full disk do.
 func (f *FaultyLog) Fill() {
 	f.mu.Lock()
@@ -52,7 +61,21 @@ func (f *FaultyLog) Fill() {
 	f.full = true
 }
 
-func (f *FaultyLog) pass() error {
+// RefuseAppends makes appends to the log fail so, and nothing else.
+func (f *FaultyLog) RefuseAppends() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refusing = true
+}
+
+// Free ends what Fill and RefuseAppends began.
+func (f *FaultyLog) Free() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.full, f.refusing = false, false
+}
+
+func (f *FaultyLog) pass(appends bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if hung := f.hung; hung != nil {
@@ -62,7 +85,8 @@ func (f *FaultyLog) pass() error {
 		f.mu.Lock()
 		f.waiting--
 	}
-	if f.full {
+	if f.full || appends && f.refusing {
+		f.refused++
 		return syscall.ENOSPC
 	}
 	return nil
@@ -76,21 +100,21 @@ type faultyLog struct {
 func (l *faultyLog) StoreLog(entry *hraft.Log) error { return l.StoreLogs([]*hraft.Log{entry}) }
 
 func (l *faultyLog) StoreLogs(entries []*hraft.Log) error {
-	if err := l.faults.pass(); err != nil {
+	if err := l.faults.pass(true); err != nil {
 		return err
 	}
 	return l.keptLog.StoreLogs(entries)
 }
 
 func (l *faultyLog) DeleteRange(from, to uint64) error {
-	if err := l.faults.pass(); err != nil {
+	if err := l.faults.pass(false); err != nil {
 		return err
 	}
 	return l.keptLog.DeleteRange(from, to)
 }
 
 func (l *faultyLog) Set(key, value []byte) error {
-	if err := l.faults.pass(); err != nil {
+	if err := l.faults.pass(false); err != nil {
 		return err
 	}
 	return l.keptLog.Set(key, value)

@@ -20,6 +20,7 @@ func TestWipedFounderKeepsApart(t *testing.T) {
 		c.Join(t, c.Add(t), true)
 	}
 	propose(t, c, "grown")
+	rafttest.Eventually(t, 10*time.Second, "the new members may vote", func() bool { return c.Node(1).MayVote() && c.Node(2).MayVote() })
 	for i := range 3 { // were they up, they might find it before it founds anything
 		c.Stop(i)
 	}

@@ -53,6 +53,47 @@ func TestHangingLogCostsTheLeadership(t *testing.T) {
 	})
 }
 
+// A follower whose disk refuses an append now and then is sent the log again each time,
+// while writes go on: a leader must not wait for ever for the answer to a request that
+// it has sent on (hashicorp/raft 612), nor its close.
+func TestFollowerThatRefusesIsSentTheLogAgain(t *testing.T) {
+	t.Parallel()
+	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
+		var cfg raft.Config
+		on(0, &cfg)
+		c, logs := hangable(t, cfg.LogStore)
+		over, stop := context.WithCancel(t.Context())
+		var writing sync.WaitGroup
+		t.Cleanup(func() { stop(); writing.Wait() })
+		for range 4 {
+			writing.Go(func() {
+				for over.Err() == nil {
+					_, _, _ = c.Node(0).Propose(within(t, 10*time.Second), []byte("x")) // by whoever leads
+					_, _, _ = c.Node(1).Propose(within(t, 10*time.Second), []byte("x"))
+					_, _, _ = c.Node(2).Propose(within(t, 10*time.Second), []byte("x"))
+				}
+			})
+		}
+		for range 20 {
+			leader := c.LeaderAt(t)
+			follower := (leader + 1) % 3
+			refused := logs[follower].Refused()
+			logs[follower].Hang()
+			rafttest.Eventually(t, 10*time.Second, "an append hangs", func() bool { return logs[follower].Waiting() > 0 })
+			for range 5 { // so that the next requests are on their way
+				propose(t, c, "meanwhile")
+			}
+			logs[follower].RefuseAppends()
+			logs[follower].Release()
+			rafttest.Eventually(t, 10*time.Second, "an append is refused", func() bool { return logs[follower].Refused() > refused })
+			logs[follower].Free()
+			if err := c.Node(follower).WaitApplied(within(t, 10*time.Second), propose(t, c, "again")); err != nil {
+				t.Fatalf("the follower is left behind: %v", err)
+			}
+		}
+	})
+}
+
 // lines is a node's log.
 type lines struct {
 	mu   sync.Mutex

@@ -140,6 +140,11 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 	}
 	network := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Stream: n.mux, MaxPool: pooledConns, Timeout: rpcTimeout, Logger: logger,
+		// One at a time to each peer. With more a leader can wait for ever for an answer that
+		// nobody reads any more, after a follower refused an append: that one gets heartbeats
+		// and no entry until the leader ends, which then hangs (hashicorp/raft 612). It is not
+		// slower: entries that wait travel together.
+		MaxRPCsInFlight: 1,
 	})
 	defer func() {
 		if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/raft/rafttest"
 	"github.com/playhead-load/playhead/sim/target"
 )
 
@@ -115,8 +115,9 @@ func (c clusterCommand) eventually(want string, args ...string) {
 // startWaiting starts a node that waits to be added to a cluster, until the test ends.
 func startWaiting(t *testing.T, binary, id, dir string) (raftAddress string) {
 	t.Helper()
-	raftAddress = freeAddress(t)
-	node := exec.Command(binary, "serve", "--node-id", id, "--http", freeAddress(t), "--raft", raftAddress,
+	free := rafttest.FreeAddresses(t, 2)
+	raftAddress = free[0]
+	node := exec.Command(binary, "serve", "--node-id", id, "--http", free[1], "--raft", raftAddress,
 		"--data", filepath.Join(dir, id), "--bootstrap-expect", "0")
 	var log bytes.Buffer
 	node.Stderr = &log
@@ -132,14 +133,4 @@ func startWaiting(t *testing.T, binary, id, dir string) (raftAddress string) {
 		}
 	})
 	return raftAddress
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

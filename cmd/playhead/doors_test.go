@@ -105,9 +105,10 @@ func startGuardedCluster(t *testing.T) *guardedCluster {
 	}}
 	t.Cleanup(c.client.CloseIdleConnections)
 	c.issue(t, "new", c.tokens)
-	raft := rafttest.FreeAddresses(t, 3)
+	free := rafttest.FreeAddresses(t, 9)
+	raft := free[:3]
 	for i, address := range raft {
-		n := guardedNode{id: fmt.Sprintf("n%d", i+1), http: freeAddress(t), admin: freeAddress(t)}
+		n := guardedNode{id: fmt.Sprintf("n%d", i+1), http: free[3+i], admin: free[6+i]}
 		n.log = filepath.Join(dir, n.id+".log")
 		_, port, _ := strings.Cut(n.http, ":")
 		cert, key := rafttest.WritePair(t, dir, n.id, peers.Issue(t, nil, n.id))

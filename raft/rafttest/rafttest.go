@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"sync"
@@ -20,13 +21,15 @@ import (
 // Deadlines of the helpers; a test fails when one passes.
 const (
 	ElectWithin = 20 * time.Second
-	closeWithin = 25 * time.Second // the library waits for requests under way, of at most 10 s
+	closeWithin = 10 * time.Second
 	pollEvery   = 5 * time.Millisecond
+
+	firstPort, lastPort = 10_000, 20_000 // below those that systems give to outgoing connections
 )
 
-// heartbeat is shorter than a server's, so that elections in tests are quick,
-// and long enough for the race detector on a busy machine.
-const heartbeat = 600 * time.Millisecond
+// heartbeat is long enough for the race detector on a busy machine: what waits for an
+// election waits beside others.
+const heartbeat = time.Second
 
 // Cluster is a set of nodes founded together. Its methods are for the test's
 // own goroutine.
@@ -270,17 +273,22 @@ func Eventually(t testing.TB, within time.Duration, what string, holds func() bo
 	}
 }
 
-// FreeAddresses finds n loopback addresses that nobody listens on at the moment.
+// FreeAddresses finds n loopback addresses that nobody listens on at the moment, and
+// that no outgoing connection takes.
 func FreeAddresses(t testing.TB, n int) []string {
 	t.Helper()
-	addresses := make([]string, n)
-	for i := range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addresses := make([]string, 0, n)
+	for tries := 0; len(addresses) < n; tries++ {
+		if tries == 1000 {
+			t.Fatalf("%d free ports were not found from %d to %d", n, firstPort, lastPort)
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			t.Fatalf("find a free port: %v", err)
+			continue
 		}
 		defer listener.Close()
-		addresses[i] = listener.Addr().String()
+		addresses = append(addresses, address)
 	}
 	return addresses
 }
