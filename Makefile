@@ -18,7 +18,7 @@ build: ## build bin/playhead
 .PHONY: test
 test: ## every test, with the race detector
 	cd cmd/bench && $(GO) test -race ./... & \
-	$(GO) test -race -parallel 4 ./...; others=$$?; wait $$! && exit $$others # much of it waits: for elections, disks, processes
+	$(GO) test -race -p 3 -parallel 4 ./...; others=$$?; wait $$! && exit $$others # much of it waits: for elections, disks, processes
 
 .PHONY: fuzz
 fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each
