@@ -55,7 +55,7 @@ func TestHangingLogCostsTheLeadership(t *testing.T) {
 
 // A follower whose disk refuses an append now and then is sent the log again each time,
 // while writes go on: a leader must not wait for ever for the answer to a request that
-// it has sent on (hashicorp/raft 612), nor its close.
+// it has sent on (known bug 23), nor its close.
 func TestFollowerThatRefusesIsSentTheLogAgain(t *testing.T) {
 	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {

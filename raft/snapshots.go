@@ -84,6 +84,14 @@ func (n *Node) LastSnapshot() (SnapshotInfo, bool) {
 	return SnapshotInfo{}, false
 }
 
+// lastIndex is the index of the newest snapshot; 0: there is none.
+func (s *snapshotStore) lastIndex() uint64 {
+	if newest := s.newest.Load(); newest != nil {
+		return newest.Index
+	}
+	return 0
+}
+
 // takenAt reads when a snapshot was begun from its id, term-index-milliseconds.
 func takenAt(id string) time.Time {
 	ms, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)

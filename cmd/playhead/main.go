@@ -125,7 +125,7 @@ Begin with:  playhead run scenarios/prime-time.yaml`,
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newRun(), newSimulate(), newReplay(), newCluster(), newToken())
+	root.AddCommand(newServe(), newRun(), newSimulate(), newReplay(), newCluster(), newRecover(), newToken())
 	return root
 }
 
