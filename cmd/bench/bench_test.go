@@ -44,13 +44,16 @@ func TestMain(m *testing.M) {
 
 // TestRows plays a row of each kind against every system, for a moment.
 func TestRows(t *testing.T) {
-	rows, err := chooseRows("100-leader,1-leader,1-any,over-64,read-l*,read-stale")
+	rows, err := chooseRows("100-leader,1-leader,1-any,over-64,snapshot,read-l*,read-stale")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := config{binary: program, dir: t.TempDir(), duration: minDuration, peers: true}
 	for i := range rows {
 		rows[i].connections = 4
+		if rows[i].pace > 0 {
+			rows[i].sessions, rows[i].pace = 100, 4000
+		}
 	}
 	cfg.rows = rows
 	var out bytes.Buffer

@@ -28,12 +28,12 @@ Boots clusters of three processes on loopback, each with its own data directory 
 fsync on, plays one load after another against them, and prints what they took and
 what it cost. A load is a closed loop: each connection sends its next request when the
 last one was answered. It shows the most that a cluster takes, not how it answers at
-a rate.
+a rate; the row snapshot shows that.
 
 Figures of different runs do not compare where others use the machine too: compare
 rows of one run.
 
-  make bench                          everything, about eight minutes
+  make bench                          everything, about ten minutes
   bin/bench -peers=false              Playhead alone
   bin/bench -rows '1-*' -duration 30s one event a POST, for longer
   bin/bench -rows read-stale,100-any
@@ -125,7 +125,7 @@ func parse(args []string, to io.Writer) (cfg config, err error) {
 
 func run(ctx context.Context, cfg config, out io.Writer) error {
 	fmt.Fprintf(out, "three server processes and the client on %d processors; acknowledged after fsync on a quorum; %v a row; closed loop\n", runtime.NumCPU(), cfg.duration)
-	writes, overloads, reads := newTable(writeColumns), newTable(overloadColumns), newTable(readColumns)
+	writes, stalls, overloads, reads := newTable(writeColumns), newTable(stallColumns), newTable(overloadColumns), newTable(readColumns)
 	for _, r := range cfg.rows {
 		table := writes
 		switch {
@@ -149,6 +149,10 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 			}
 			if i == 0 {
 				ours = f
+			}
+			if r.pace > 0 {
+				stalls.addStall(out, r, f.stall)
+				continue
 			}
 			table.add(out, r, s, f, ours, i > 0)
 		}

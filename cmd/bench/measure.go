@@ -52,6 +52,7 @@ type figures struct {
 	perServerCPUS                         float64 // events or reads a processor second of the servers
 	refusedPerS, lostPerS                 float64 // requests that were sent again, see poster
 	peakBytes                             int64   // resident, of the server that had most
+	stall                                 stall   // of a row at a pace, and nothing else of it
 }
 
 // measure plays a row against a fresh cluster of a system.
@@ -72,6 +73,10 @@ func measure(ctx context.Context, s system, r row, cfg config) (f figures, err e
 		return f, err
 	}
 	if err := l.prepare(ctx, newProgress(s, r, time.Hour)); err != nil {
+		return f, err
+	}
+	if r.pace > 0 {
+		f.stall, err = measureStall(ctx, c, l, r, cfg)
 		return f, err
 	}
 	if _, err := l.run(ctx, cfg.duration/5, nil); err != nil {
@@ -101,8 +106,7 @@ func measure(ctx context.Context, s system, r row, cfg config) (f figures, err e
 	f.lostPerS = float64(result.again.lost) / result.took.Seconds()
 	per100k := 100_000 / float64(result.events)
 	f.perS = float64(result.events) / result.took.Seconds()
-	f.p50MS = float64(result.latencyUS.ValueAtPercentile(50)) / 1000
-	f.p99MS = float64(result.latencyUS.ValueAtPercentile(99)) / 1000
+	f.p50MS, f.p99MS = quantileMS(result.latencyUS, 50), quantileMS(result.latencyUS, 99)
 	f.serversCPUS = servers.Seconds() * per100k
 	f.cpuS = f.serversCPUS + client.Seconds()*per100k
 	if servers > 0 {

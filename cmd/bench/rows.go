@@ -24,6 +24,7 @@ type row struct {
 	peers       bool   // measured on the other systems too
 	sessions    int    // of a connection; 0: sessionsEach
 	titles      int    // that each session's account has a position in beforehand; 0: whatever comes
+	pace        int    // events a second that an open loop sends, see stall; 0: a closed loop
 	overload    bool   // more than the cluster takes: what is refused is sent again at once
 }
 
@@ -41,6 +42,7 @@ var rows = []row{
 	{name: "over-6144", batch: 100, connections: 6144, sessions: 10, overload: true},
 	{name: "over-64-any", batch: 100, connections: 64, anyNode: true, sessions: 10, overload: true},
 	{name: "over-6144-any", batch: 100, connections: 6144, anyNode: true, sessions: 10, overload: true},
+	{name: "snapshot", batch: 100, connections: 50, sessions: 140_000, titles: 3, pace: 50_000},
 	{name: "read-leader", level: "leader", connections: 64},
 	{name: "read-linearizable", level: "linearizable", connections: 256},
 	{name: "read-stale", level: "stale", connections: 64, anyNode: true},
@@ -54,6 +56,9 @@ func (r row) String() string {
 	switch {
 	case r.level != "":
 		return fmt.Sprintf("GET position, %s, %s", r.level, to)
+	case r.pace > 0:
+		millions := float64(r.connections*r.sessions) / 1e6
+		return fmt.Sprintf("%d a POST, %.0f M sessions, %.0f M positions", r.batch, millions, millions*float64(r.titles))
 	case r.titles > 1:
 		return fmt.Sprintf("%d a POST, %.0f M sessions", r.batch, float64(r.connections*r.sessions)/1e6)
 	case r.overload:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,6 +93,11 @@ func leaderOf(t *testing.T, cluster *Cluster) (leader *Node) {
 		return err == nil
 	})
 	return leader
+}
+
+// without are the nodes but one.
+func without(nodes []*Node, one *Node) []*Node {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return n == one })
 }
 
 func mustBeReady(t *testing.T, node *Node) {

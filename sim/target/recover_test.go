@@ -29,7 +29,7 @@ func TestALostMajorityIsRecovered(t *testing.T) {
 				}
 				s.more(200)
 				left := leaderOf(t, cluster) // it has all that was acknowledged
-				lost := slices.DeleteFunc(slices.Clone(cluster.Nodes()), func(n *Node) bool { return n == left })
+				lost := without(cluster.Nodes(), left)
 				s.kill(lost...)
 				s.kill(left)
 				aside := mustRecover(t, left, store)

@@ -98,7 +98,7 @@ func (s *soak) breakSomething() {
 		s.kill(other)
 	case 2:
 		s.note("kill all but %s", other.ID)
-		s.kill(slicesWithout(nodes, other)...)
+		s.kill(without(nodes, other)...)
 	case 3:
 		s.note("kill all")
 		s.kill(nodes...)
@@ -123,15 +123,6 @@ func (s *soak) breakSomething() {
 	case 8:
 		s.guest()
 	}
-}
-
-func slicesWithout(nodes []*Node, one *Node) (rest []*Node) {
-	for _, node := range nodes {
-		if node != one {
-			rest = append(rest, node)
-		}
-	}
-	return rest
 }
 
 func (s *soak) note(format string, args ...any) {
@@ -192,7 +183,7 @@ func (s *soak) pause(leader *Node) {
 		mustBeReady(s.t, leader)
 	}()
 	eventually(s.t, "another leads", func() bool {
-		for _, node := range slicesWithout(s.cluster.Nodes(), leader) {
+		for _, node := range without(s.cluster.Nodes(), leader) {
 			if status, err := node.Cluster(s.t.Context()); err == nil && status.Role == "leader" {
 				return true
 			}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sync/errgroup"
+)
+
+// maxSnapshot is how long a server may take to write a snapshot.
+const maxSnapshot = 5 * time.Minute
+
+// stall is how a cluster answers at a rate that it can well take: with nothing else to
+// do, and while its leader writes a snapshot.
+type stall struct {
+	calm, during result
+}
+
+// snapshotter is a cluster whose leader writes a snapshot when it is told to.
+type snapshotter interface {
+	// snapshot returns when it is written.
+	snapshot(ctx context.Context) error
+}
+
+// measureStall plays a row at its pace, for a while and then for as long as the snapshot
+// takes. The load is dialled and prepared.
+func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s stall, err error) {
+	leader, ok := c.(snapshotter)
+	if !ok {
+		return s, errors.New("it writes no snapshot on demand")
+	}
+	rest, cancel := context.WithTimeout(ctx, cfg.duration)
+	defer cancel()
+	if s.calm, err = l.runPaced(ctx, r.pace, rest.Done()); err != nil {
+		return s, err
+	}
+	written := make(chan struct{})
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(written)
+		return leader.snapshot(ctx)
+	})
+	s.during, err = l.runPaced(ctx, r.pace, written)
+	return s, errors.Join(err, group.Wait())
+}
+
+// runPaced is an open loop: together the connections send so many events a second,
+// until it is over. A latency begins when its request was due, also where the one
+// before was not answered yet.
+func (l *load) runPaced(ctx context.Context, perS int, over <-chan struct{}) (result, error) {
+	every := time.Duration(l.batch*len(l.conns)) * time.Second / time.Duration(perS)
+	sum := result{latencyUS: newHistogram()}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	begun := time.Now()
+	for i, c := range l.conns {
+		due := begun.Add(every * time.Duration(i) / time.Duration(len(l.conns)))
+		group.Go(func() error {
+			for ; waitUntil(ctx, due, over); due = due.Add(every) {
+				if err := c.send(ctx); err != nil {
+					return err
+				}
+				mu.Lock()
+				sum.events += l.batch
+				err := sum.latencyUS.RecordValue(min(time.Since(due).Microseconds(), maxLatencyUS))
+				mu.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	err := group.Wait()
+	sum.took = time.Since(begun)
+	return sum, err
+}
+
+// waitUntil reports whether the time came before the end did.
+func waitUntil(ctx context.Context, due time.Time, over <-chan struct{}) bool {
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
+	select {
+	case <-over:
+		return false
+	case <-ctx.Done():
+		return false
+	default:
+	}
+	select {
+	case <-timer.C:
+		return true
+	case <-over:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (c *playheadCluster) snapshot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maxSnapshot)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.leader+"/v1/cluster/snapshot", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask for a snapshot: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return fmt.Errorf("ask for a snapshot: %s: %s", response.Status, text)
+	}
+	return nil
+}
+
+var stallColumns = fmt.Sprintf("\n  %-58s %9s %7s %7s %7s %7s %7s\n", "load, sent at a rate", "events/s", "took s", "p50 ms", "p99 ms", "p99.9", "max")
+
+func (t *table) addStall(out io.Writer, r row, s stall) {
+	fmt.Fprint(out, t.columns)
+	t.columns = ""
+	for _, part := range []struct {
+		when string
+		result
+	}{{r.String(), s.calm}, {"  while the leader writes a snapshot", s.during}} {
+		fmt.Fprintf(out, "  %-58s %9.0f %7.1f %7.1f %7.1f %7.1f %7.1f\n", part.when, float64(part.events)/part.took.Seconds(), part.took.Seconds(),
+			quantileMS(part.latencyUS, 50), quantileMS(part.latencyUS, 99), quantileMS(part.latencyUS, 99.9), float64(part.latencyUS.Max())/1000)
+	}
+}
+
+func quantileMS(latencyUS *hdrhistogram.Histogram, percent float64) float64 {
+	return float64(latencyUS.ValueAtPercentile(percent)) / 1000
+}
