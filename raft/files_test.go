@@ -246,6 +246,7 @@ func TestHostileTravel(t *testing.T) {
 	mustDo(t, err)
 	for name, sent := range map[string]string{
 		"a long list":     travelMagic + "\xff\xff\xff\xff{",
+		"an empty list":   travelMagic + "\x00\x00\x00\x00more",
 		"no list":         travelMagic + "\x00\x00\x00\x01x",
 		"another content": string(other) + "sa",
 	} {

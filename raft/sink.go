@@ -22,6 +22,7 @@ type snapshotSink struct {
 	claim  snapshotClaim
 	first  []byte    // what was written, until that tells which of the two it is
 	begun  bool      // the claim is written
+	pace   pacer     // of the state
 	unpack *unpacker // nil: it carries no files, or they are there already
 }
 
@@ -62,7 +63,7 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 	if s.unpack != nil {
 		err = s.unpack.write(rest)
 	} else {
-		_, err = s.SnapshotSink.Write(rest)
+		_, err = s.writeState(rest)
 	}
 	if err != nil {
 		return 0, err
@@ -82,8 +83,17 @@ func (s *snapshotSink) begin() error {
 	if s.unpack == nil {
 		head = append(head, s.first...)
 	}
-	_, err = s.SnapshotSink.Write(head)
+	_, err = s.writeState(head)
 	return err
+}
+
+// writeState writes what is to be in state.bin.
+func (s *snapshotSink) writeState(p []byte) (int, error) {
+	n, err := s.SnapshotSink.Write(p)
+	if err == nil {
+		err = s.pace.wrote(filepath.Join(s.dir, "state.bin"), n)
+	}
+	return n, err
 }
 
 // Close implements hraft.SnapshotSink: the snapshot is complete.
@@ -110,7 +120,7 @@ func (s *snapshotSink) complete() error {
 			return err
 		}
 	}
-	return syncDir(s.dir)
+	return errors.Join(s.pace.close(), syncDir(s.dir))
 }
 
 // Cancel implements hraft.SnapshotSink: what was written is removed.
@@ -119,7 +129,39 @@ func (s *snapshotSink) Cancel() error {
 	if s.unpack != nil {
 		err = s.unpack.close()
 	}
-	return errors.Join(err, s.SnapshotSink.Cancel(), os.RemoveAll(s.dir))
+	return errors.Join(err, s.pace.close(), s.SnapshotSink.Cancel(), os.RemoveAll(s.dir))
+}
+
+// syncEvery is how much of a snapshot's state is written before it is synced: the log's
+// own syncs would wait for all that the system has put off writing.
+const syncEvery = 4 << 20
+
+// pacer syncs a file now and then while another writes it.
+type pacer struct {
+	dirty int
+	file  *os.File
+}
+
+func (p *pacer) wrote(path string, n int) (err error) {
+	if p.dirty += n; p.dirty < syncEvery {
+		return nil
+	}
+	p.dirty = 0
+	if p.file == nil {
+		if p.file, err = os.Open(path); err != nil {
+			return err
+		}
+	}
+	return p.file.Sync()
+}
+
+func (p *pacer) close() error {
+	if p.file == nil {
+		return nil
+	}
+	err := p.file.Close()
+	p.file = nil
+	return err
 }
 
 // unpacker takes apart what travelled. Every number in it is a peer's.
@@ -144,7 +186,7 @@ func (u *unpacker) write(p []byte) (err error) {
 		case u.stateLeft > 0:
 			n = int(min(u.stateLeft, int64(len(p))))
 			u.stateLeft -= int64(n)
-			_, err = u.sink.SnapshotSink.Write(p[:n])
+			_, err = u.sink.writeState(p[:n])
 		case len(u.files) == 0:
 			err = errors.New("the snapshot goes on after its last file")
 		default:
@@ -159,8 +201,8 @@ func (u *unpacker) readHead(p []byte) (n int, err error) {
 	want := 4
 	if len(u.head) >= 4 {
 		size := binary.BigEndian.Uint32(u.head)
-		if size > maxListBytes {
-			return 0, fmt.Errorf("the snapshot has a list of %d bytes of files, expected at most %d", size, maxListBytes)
+		if size == 0 || size > maxListBytes {
+			return 0, fmt.Errorf("the snapshot has a list of %d bytes of files, expected 1 to %d", size, maxListBytes)
 		}
 		want += int(size)
 	}

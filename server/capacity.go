@@ -109,11 +109,18 @@ func (s *Server) awaitTurn(in *scratch) error {
 	return nil
 }
 
+// decided gives the turn to another write: what is left is the answer, and a client may
+// be slow to read a long one.
+func (s *Server) decided(in *scratch) {
+	s.writes.Release(in.share)
+	in.share = 0
+}
+
 // done gives back what a request was given.
 func (s *Server) done(in *scratch) {
-	s.writes.Release(in.share)
+	s.decided(in)
 	s.bodies.Release(in.charged)
-	in.share, in.charged = 0, 0
+	in.charged = 0
 	in.free()
 }
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/playhead-load/playhead/raft/rafttest"
+	"github.com/playhead-load/playhead/viewing/wire"
 )
 
 // brief is a time-out that a test waits for.
@@ -133,6 +134,37 @@ func TestSlowBodyIsCut(t *testing.T) {
 	rafttest.Eventually(t, within, "what was taken is given back", func() bool {
 		return isFree(n.bodies, maxBodiesBytes) && isFree(n.writes, maxWritesBytes)
 	})
+}
+
+// TestSlowAnswers: a client that does not read its answer takes no turn from others.
+func TestSlowAnswers(t *testing.T) {
+	t.Parallel()
+	n := startChanged(t, func(s *Server) {
+		s.http.ConnState = func(conn net.Conn, state http.ConnState) {
+			if state == http.StateNew { // or the system keeps a whole answer
+				_ = conn.(*clientConn).SetWriteBuffer(1)
+			}
+		}
+	})
+	body := "[" + strings.Repeat("{},", wire.MaxEvents-1) + "{}"
+	body += strings.Repeat(" ", maxBodyBytes-1-len(body)) + "]"
+	const slow = maxWritesBytes / maxBodyBytes
+	for range slow {
+		conn := n.dial(t)
+		if err := conn.SetReadBuffer(1); err != nil { // the least that the system has
+			t.Fatal(err)
+		}
+		write(t, conn, fmt.Sprintf(eventsHead, len(body))+body)
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(n.inFlight) != slow {
+		t.Fatalf("%d of %d answers are being written", len(n.inFlight), slow)
+	}
+	if !isFree(n.writes, maxWritesBytes) {
+		t.Error("they hold up other writes")
+	}
 }
 
 func isFree(s *semaphore.Weighted, whole int64) bool {

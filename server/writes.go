@@ -42,6 +42,7 @@ func (s *Server) postEvents(c echo.Context) error {
 	} else {
 		setIndex(c, s.node.AppliedIndex()) // nothing was written: what the reader could have seen
 	}
+	s.decided(scratch)
 	s.metrics.judged(scratch.outcomes)
 	scratch.answer = appendOutcomes(scratch.answer[:0], scratch.outcomes)
 	return writeJSON(c, http.StatusOK, scratch.answer)
