@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,9 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if under, err := readRecovery(cfg.DataDir); under != nil || err != nil {
+		return nil, fmt.Errorf("data_dir: %s: %w", cfg.DataDir, cmp.Or(err, errBrokeOff))
 	}
 	mux, err := newMux(cfg.RaftAddress)
 	if err != nil {
@@ -192,6 +196,13 @@ func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snap
 		}
 	}()
 	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, logs, n.store, snapshots, n.trans)
+	if err != nil {
+		return err
+	}
+	// The library goes on with an older snapshot when it cannot restore the newest.
+	if promised, _ := n.store.promise.get(); n.raft.LastIndex() < promised {
+		err = errors.Join(damagedFile(snapshots.dir, fmt.Errorf("%w: at entry %d, expected %d", errShort, n.raft.LastIndex(), promised)), n.raft.Shutdown().Error())
+	}
 	return err
 }
 

@@ -3,10 +3,12 @@ package raft
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/hashicorp/go-hclog"
 	hraft "github.com/hashicorp/raft"
@@ -14,9 +16,55 @@ import (
 
 // Recovered is what [Recover] made of a data directory.
 type Recovered struct {
-	Index   uint64 // of the last entry that it held: the new cluster goes on after it
-	Before  string // id of the cluster that the node was of
-	Cluster string // id of the new one
+	Index   uint64 `json:"index"`   // of the last entry that it held: the new cluster goes on after it
+	Before  string `json:"before"`  // id of the cluster that the node was of
+	Cluster string `json:"cluster"` // id of the new one
+}
+
+// recoveryFile is in a data directory while its recovery is under way. A node does not
+// start over it: it might be of either cluster.
+const recoveryFile = "recovery.json"
+
+// recovery is what the file holds: written before the snapshot is.
+type recovery struct {
+	Recovered
+	Snapshot string `json:"snapshot"` // its id: when that is complete, the rest is left to do
+}
+
+var errBrokeOff = errors.New("its recovery broke off: repeat playhead recover")
+
+// readRecovery tells of a recovery under way; nil: there is none.
+func readRecovery(dir string) (*recovery, error) {
+	data, err := os.ReadFile(filepath.Join(dir, recoveryFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	r := new(recovery)
+	if err == nil {
+		err = json.Unmarshal(data, r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read of a recovery that broke off: %w", err)
+	}
+	return r, nil
+}
+
+// write puts it on the disk.
+func (r *recovery) write(dir string) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, recoveryFile)
+	file, err := os.Create(path + ".tmp")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(path+".tmp", path), syncDir(dir))
 }
 
 // CanRecover says why there is nothing for [Recover] in a data directory.
@@ -35,8 +83,10 @@ func CanRecover(cfg Config) error {
 // holds, also what was never committed, and without what only the others had. It has an
 // id of its own, so that a node with data of the old one is not taken in again.
 //
-// No process may use the directory. What fails, or breaks off, can be done again.
-func Recover(cfg Config, sm StateMachine) (done Recovered, err error) {
+// finish is called when all of that is on the disk: what else lies in the directory can
+// be made the new cluster's. No process may use the directory. What fails, or breaks
+// off, is to be done again, and then goes on where it was; finish may be called twice.
+func Recover(cfg Config, sm StateMachine, finish func(Recovered) error) (done Recovered, err error) {
 	if err := CanRecover(cfg); err != nil {
 		return done, err
 	}
@@ -50,42 +100,77 @@ func Recover(cfg Config, sm StateMachine) (done Recovered, err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	n := &Node{cfg: cfg, store: store}
-	snapshots, err := openSnapshots(cfg.DataDir, store.promise, logger)
+	if n.snapshots, err = openSnapshots(cfg.DataDir, store.promise, logger); err != nil {
+		return done, err
+	}
+	under, err := readRecovery(cfg.DataDir)
 	if err != nil {
 		return done, err
 	}
-	if err := n.checkPromise(snapshots); err != nil {
+	if under == nil || !n.snapshots.has(under.Snapshot) {
+		if under, err = n.recoverState(sm, logger, closing); err != nil {
+			return done, fmt.Errorf("recover %s: %w", cfg.DataDir, err)
+		}
+	}
+	if err := n.endRecovery(under); err != nil {
+		return done, fmt.Errorf("recover %s: %w", cfg.DataDir, err)
+	}
+	if err := finish(under.Recovered); err != nil {
 		return done, err
 	}
-	if done.Index, err = store.LastIndex(); err != nil {
-		return done, err
+	err = errors.Join(syncDir(cfg.DataDir), os.Remove(filepath.Join(cfg.DataDir, recoveryFile)), syncDir(cfg.DataDir))
+	return under.Recovered, err
+}
+
+// recoverState writes a snapshot of everything, with this node as the only member.
+func (n *Node) recoverState(sm StateMachine, logger hclog.Logger, closing <-chan struct{}) (under *recovery, err error) {
+	defer recovered(&err) // Apply panics over what it cannot read
+	if err := n.checkPromise(n.snapshots); err != nil {
+		return nil, err
 	}
-	done.Index = max(done.Index, snapshots.lastIndex())
-	state := &recovering{machine: &machine{
+	state := &recovering{dir: n.cfg.DataDir, snapshotStore: n.snapshots, machine: &machine{
 		sm: sm, wantsAnswers: func() bool { return false }, newTerm: new(signal), closing: closing,
 	}}
 	_, _ = rand.Read(state.id[:]) // never fails
-	store.applied = state.applied.Load
-	if err := n.recover(logger, snapshots, state); err != nil {
-		return done, err
-	}
-	done.Before, done.Cluster = state.clusterID().String(), state.id.String()
-	return done, nil
-}
-
-// recover writes a snapshot of everything, with this node as the only member, and ends
-// the log before it. The node then votes, and knows that its log began on this disk.
-func (n *Node) recover(logger hclog.Logger, snapshots *snapshotStore, state *recovering) (err error) {
-	defer recovered(&err) // Apply panics over what it cannot read
+	n.store.applied = state.applied.Load
 	self := hraft.Server{Suffrage: hraft.Voter, ID: hraft.ServerID(n.cfg.NodeID), Address: hraft.ServerAddress(n.cfg.RaftAddress)}
 	_, nobody := hraft.NewInmemTransport(self.Address) // the library only names addresses with it
 	members := hraft.Configuration{Servers: []hraft.Server{self}}
-	err = hraft.RecoverCluster(n.libraryConfig(logger), state, n.store, n.store, snapshots, nobody, members)
-	if refused := snapshots.refused.Load(); err != nil && refused != nil {
-		err = *refused
+	err = hraft.RecoverCluster(n.libraryConfig(logger), state, n.store, n.store, state, nobody, members)
+	if refused := n.snapshots.refused.Load(); err != nil && refused != nil {
+		err = errors.Join(err, *refused)
 	}
+	return &state.recovery, err
+}
+
+// endRecovery makes the snapshot the only beginning: the log ends before it, no other
+// passes for newer, and the node votes and knows that its log began on this disk.
+func (n *Node) endRecovery(under *recovery) error {
+	first, err := n.store.FirstIndex()
 	if err != nil {
-		return fmt.Errorf("recover %s: %w", n.cfg.DataDir, err)
+		return err
+	}
+	last, err := n.store.LastIndex()
+	if err != nil {
+		return err
+	}
+	n.store.applied = func() uint64 { return under.Index }
+	if last > 0 {
+		if err := n.store.DeleteRange(first, last); err != nil {
+			return fmt.Errorf("end the old log: %w", err)
+		}
+	}
+	known, err := n.snapshots.List()
+	if err != nil {
+		return err
+	}
+	for _, older := range known { // of the same entry, taken under a clock that was ahead
+		if older.ID == under.Snapshot {
+			break
+		}
+		if err := os.RemoveAll(filepath.Join(n.snapshots.dir, older.ID)); err != nil {
+			return err
+		}
 	}
 	guard, err := openVoteGuard(n.store, true)
 	if err != nil {
@@ -95,10 +180,13 @@ func (n *Node) recover(logger hclog.Logger, snapshots *snapshotStore, state *rec
 	return err
 }
 
-// recovering is a machine whose snapshot is of a new cluster.
+// recovering is a machine, and the store of its one snapshot, which is of a new cluster.
 type recovering struct {
 	*machine
-	id clusterID
+	*snapshotStore
+	id  clusterID
+	dir string
+	recovery
 }
 
 // Snapshot implements hraft.FSM.
@@ -109,4 +197,22 @@ func (r *recovering) Snapshot() (hraft.FSMSnapshot, error) {
 	}
 	captured.(*snapshot).at.Cluster = r.id
 	return captured, nil
+}
+
+// Create implements hraft.SnapshotStore. It refuses to stop short of what this disk had:
+// the library passes over a snapshot that it cannot restore.
+func (r *recovering) Create(version hraft.SnapshotVersion, index, term uint64, members hraft.Configuration, membersIndex uint64, trans hraft.Transport) (hraft.SnapshotSink, error) {
+	promised, _ := r.promise.get()
+	if expected := max(promised, r.lastIndex()); index < expected {
+		return nil, fmt.Errorf("%w: it can be read up to entry %d, and had %d", ErrDamaged, index, expected)
+	}
+	sink, err := r.snapshotStore.Create(version, index, term, members, membersIndex, trans)
+	if err != nil {
+		return nil, err
+	}
+	r.recovery = recovery{Recovered{Index: index, Before: r.clusterID().String(), Cluster: r.id.String()}, sink.ID()}
+	if err := r.write(r.dir); err != nil {
+		return nil, errors.Join(err, sink.Cancel())
+	}
+	return sink, nil
 }

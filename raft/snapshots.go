@@ -92,6 +92,12 @@ func (s *snapshotStore) lastIndex() uint64 {
 	return 0
 }
 
+// has reports whether a snapshot is complete.
+func (s *snapshotStore) has(id string) bool {
+	_, err := os.Stat(filepath.Join(s.dir, id))
+	return id != "" && err == nil
+}
+
 // takenAt reads when a snapshot was begun from its id, term-index-milliseconds.
 func takenAt(id string) time.Time {
 	ms, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)

@@ -61,12 +61,10 @@ func recoverNode(cfg server.Config, out io.Writer) error {
 	}
 	fmt.Fprintf(out, `%s is the only member of the new cluster %s, with all up to entry %s of %s.
 `, cfg.Raft.NodeID, done.Cluster, results.FormatCount(done.Index), done.Before)
-	if archived != "" {
-		fmt.Fprintf(out, "The archive of before is in %s.\n", archived)
-	}
-	fmt.Fprint(out, `
+	fmt.Fprintf(out, `The archive of before is in %s.
+
 Start it with the flags it had. Remove the data directories of all other nodes, start
 those with --bootstrap-expect 0, and add them: playhead cluster add --help.
-`)
+`, archived)
 	return nil
 }

@@ -1,0 +1,75 @@
+package raft_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/playhead-load/playhead/raft"
+	"github.com/playhead-load/playhead/raft/rafttest"
+)
+
+func noMore(raft.Recovered) error { return nil }
+
+// The last node of three is recovered (known bug 21), also when that breaks off at each of
+// its steps and is repeated: meanwhile the node does not start, and in the end it has all.
+func TestRecoveryIsRepeated(t *testing.T) {
+	t.Parallel()
+	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
+		var logs [3]raft.FaultyLog
+		c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) {
+			on(i, cfg)
+			cfg.SetFaultyLog(&logs[i])
+		})
+		propose(t, c, "in the snapshot")
+		left := c.LeaderAt(t)
+		mustSnapshot(t, c.Node(left))
+		propose(t, c, "in the log")
+		for i := range 3 {
+			c.Stop(i)
+		}
+		cfg := *c.Config(left)
+		steps := map[string]func() (finish func(raft.Recovered) error, undo func()){
+			"the log does not end": func() (func(raft.Recovered) error, func()) {
+				logs[left].Fill()
+				return noMore, logs[left].Free
+			},
+			"what else is there is not made the new cluster's": func() (func(raft.Recovered) error, func()) {
+				return func(raft.Recovered) error { return errors.New("no") }, func() {}
+			},
+		}
+		for what, step := range steps {
+			finish, undo := step()
+			if _, err := raft.Recover(cfg, newList(left), finish); err == nil {
+				t.Errorf("%s: it is recovered", what)
+			}
+			undo()
+			if err := c.TryStart(left); err == nil || !strings.Contains(err.Error(), "repeat playhead recover") {
+				t.Fatalf("%s: the node starts: %v", what, err)
+			}
+			done, err := raft.Recover(cfg, newList(left), noMore)
+			if err != nil || done.Index == 0 || done.Before == "" || done.Cluster == "" || done.Cluster == done.Before {
+				t.Fatalf("%s: %+v, %v", what, done, err)
+			}
+		}
+		c.Start(left)
+		rafttest.Eventually(t, rafttest.ElectWithin, "it leads alone", c.Node(left).IsLeader)
+		_, index, err := c.Node(left).Propose(within(t, 10*time.Second), []byte("alone"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds(t, c, left, index, []string{"in the snapshot", "in the log", "alone"})
+		if got := c.Machine(left).(*list).all(); !slices.Equal(slices.Compact(got), []string{"in the snapshot", "in the log", "alone"}) {
+			t.Errorf("it holds %q", got)
+		}
+	})
+}
+
+func mustSnapshot(t *testing.T, n *raft.Node) {
+	t.Helper()
+	if err := n.TakeSnapshot(within(t, 10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+}
