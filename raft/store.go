@@ -163,8 +163,20 @@ func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 			}
 		}
 	}
-	return s.kept.DeleteRange(from, to)
+	if first, err := s.kept.FirstIndex(); err != nil || from > first || s.kind != LogStoreBoltDB {
+		return s.kept.DeleteRange(from, to) // the end of the log goes at once, or it would have a hole
+	}
+	for ; from <= to; from += deletedAtOnce {
+		if err := s.kept.DeleteRange(from, min(from+deletedAtOnce-1, to)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// deletedAtOnce is how many entries a snapshot takes off the beginning of a B+tree at
+// once: appends wait for each deletion.
+const deletedAtOnce = 256
 
 // IsMonotonic implements hraft.MonotonicLogStore: whether the log can have no gap.
 func (s *diskStore) IsMonotonic() bool { return s.kind == LogStoreWAL }

@@ -275,6 +275,26 @@ func TestConflictingSuffixAndRestart(t *testing.T) {
 	})
 }
 
+// What a snapshot lets go of is deleted in parts, to the last entry of it.
+func TestLongBeginningIsDeleted(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, kind string) {
+		for _, to := range []uint64{deletedAtOnce - 1, deletedAtOnce, 2*deletedAtOnce + 1} {
+			s := openStore(t, t.TempDir(), kind)
+			appendEntries(t, s, 1, 1, 2*deletedAtOnce+2)
+			if err := s.DeleteRange(1, to); err != nil {
+				t.Fatal(err)
+			}
+			if first, err := s.FirstIndex(); first != to+1 || err != nil {
+				t.Errorf("without entries to %d the log begins at %d, %v", to, first, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // A snapshot that lets the whole log go does not take back that its entries
 // were promised; one that lets go of the beginning neither.
 func TestCompactionKeepsThePromise(t *testing.T) {
