@@ -149,8 +149,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate says what no node can be opened with.
-func (c Config) Validate() error {
+// validateDisk says what no data directory can be opened with.
+func (c Config) validateDisk() error {
 	if c.NodeID == "" {
 		return fmt.Errorf("node_id: expected a name unique in the cluster, got none")
 	}
@@ -159,6 +159,14 @@ func (c Config) Validate() error {
 	}
 	if c.LogStore != "" && !slices.Contains(logStores, c.LogStore) {
 		return fmt.Errorf("log_store: expected %s, got %q", strings.Join(logStores, " or "), c.LogStore)
+	}
+	return nil
+}
+
+// Validate says what no node can be opened with.
+func (c Config) Validate() error {
+	if err := c.validateDisk(); err != nil {
+		return err
 	}
 	host, _, err := net.SplitHostPort(c.RaftAddress)
 	if err != nil {

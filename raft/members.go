@@ -97,7 +97,11 @@ func (n *Node) AddMember(ctx context.Context, id, raftAddress string, voter bool
 	if answer.NodeID != id {
 		return fmt.Errorf("%w: the node at %s is %q, expected %q", ErrMemberRefused, raftAddress, answer.NodeID, id)
 	}
-	if ours := n.machine.clusterID().String(); answer.ClusterID != "" && answer.ClusterID != ours {
+	ours := n.machine.clusterID().String()
+	if _, known := n.server(id); !known && answer.Bootstrapped && answer.ClusterID == "" {
+		return fmt.Errorf("%w: %s holds data, and does not know yet of which cluster (this is %s): remove its data directory first", ErrMemberRefused, id, ours)
+	}
+	if answer.ClusterID != "" && answer.ClusterID != ours {
 		return fmt.Errorf("%w: %s holds the data of cluster %s, this is %s: remove its data directory first", ErrMemberRefused, id, answer.ClusterID, ours)
 	}
 	if known, ok := n.server(id); ok && known.Suffrage == hraft.Voter && !voter {

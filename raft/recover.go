@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/hashicorp/go-hclog"
 	hraft "github.com/hashicorp/raft"
 )
 
@@ -67,15 +65,78 @@ func (r *recovery) write(dir string) error {
 	return errors.Join(os.Rename(path+".tmp", path), syncDir(dir))
 }
 
-// CanRecover says why there is nothing for [Recover] in a data directory.
-func CanRecover(cfg Config) error {
-	if err := cfg.Validate(); err != nil {
-		return err
+// Remains is what the disk of a node that is down holds.
+type Remains struct {
+	Index, Term uint64 // of its last entry
+	Members     []Peer // of its cluster, by the newest configuration that it has, committed or not
+}
+
+// Inspect looks at what [Recover] would begin with. No process may use the directory.
+func Inspect(cfg Config) (r Remains, err error) {
+	cfg = cfg.withDefaults()
+	n, end, err := openRemains(cfg)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	return n.remains()
+}
+
+// openRemains opens a data directory, and nothing else of a node.
+func openRemains(cfg Config) (n *Node, end func() error, err error) {
+	if err := cfg.validateDisk(); err != nil {
+		return nil, nil, err
 	}
 	if _, err := os.Stat(treeFile(cfg.DataDir, cfg.LogStore)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("data_dir: %s holds no node that keeps its log in %s", cfg.DataDir, cmp.Or(cfg.LogStore, LogStoreBoltDB))
+		return nil, nil, fmt.Errorf("data_dir: %s holds no node that keeps its log in %s", cfg.DataDir, cfg.LogStore)
 	}
-	return nil
+	closing := make(chan struct{})
+	logger := newLibraryLogger(cfg.Logger.With("node_id", cfg.NodeID), closing)
+	store, err := openDiskStore(cfg, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	end = func() error { close(closing); return store.Close() }
+	n = &Node{cfg: cfg, store: store, closing: closing}
+	if n.snapshots, err = openSnapshots(cfg.DataDir, store.promise, logger); err != nil {
+		return nil, nil, errors.Join(err, end())
+	}
+	return n, end, nil
+}
+
+func (n *Node) remains() (r Remains, err error) {
+	var members hraft.Configuration
+	known, err := n.snapshots.List()
+	if err != nil {
+		return r, fmt.Errorf("list the snapshots: %w", err)
+	}
+	if len(known) > 0 {
+		r.Index, r.Term, members = known[0].Index, known[0].Term, known[0].Configuration
+	}
+	first, err := n.store.FirstIndex()
+	if err != nil {
+		return r, err
+	}
+	last, err := n.store.LastIndex()
+	if err != nil {
+		return r, err
+	}
+	for index := max(first, 1); index <= last; index++ {
+		var entry hraft.Log
+		if err := n.store.GetLog(index, &entry); err != nil {
+			return r, err
+		}
+		if entry.Type == hraft.LogConfiguration && index > r.Index {
+			members = hraft.DecodeConfiguration(entry.Data)
+		}
+		if index == last && last > r.Index {
+			r.Index, r.Term = entry.Index, entry.Term
+		}
+	}
+	for _, m := range members.Servers {
+		r.Members = append(r.Members, Peer{string(m.ID), string(m.Address)})
+	}
+	return r, nil
 }
 
 // Recover makes the node of a data directory the only member of a new cluster, after
@@ -83,32 +144,24 @@ func CanRecover(cfg Config) error {
 // holds, also what was never committed, and without what only the others had. It has an
 // id of its own, so that a node with data of the old one is not taken in again.
 //
+// Without cfg.RaftAddress the node keeps the address that its cluster knew.
+//
 // finish is called when all of that is on the disk: what else lies in the directory can
 // be made the new cluster's. No process may use the directory. What fails, or breaks
 // off, is to be done again, and then goes on where it was; finish may be called twice.
 func Recover(cfg Config, sm StateMachine, finish func(Recovered) error) (done Recovered, err error) {
-	if err := CanRecover(cfg); err != nil {
-		return done, err
-	}
 	cfg = cfg.withDefaults()
-	closing := make(chan struct{})
-	defer close(closing)
-	logger := newLibraryLogger(cfg.Logger.With("node_id", cfg.NodeID), closing)
-	store, err := openDiskStore(cfg, logger)
+	n, end, err := openRemains(cfg)
 	if err != nil {
 		return done, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	n := &Node{cfg: cfg, store: store}
-	if n.snapshots, err = openSnapshots(cfg.DataDir, store.promise, logger); err != nil {
-		return done, err
-	}
+	defer func() { err = errors.Join(err, end()) }()
 	under, err := readRecovery(cfg.DataDir)
 	if err != nil {
 		return done, err
 	}
 	if under == nil || !n.snapshots.has(under.Snapshot) {
-		if under, err = n.recoverState(sm, logger, closing); err != nil {
+		if under, err = n.recoverState(sm); err != nil {
 			return done, fmt.Errorf("recover %s: %w", cfg.DataDir, err)
 		}
 	}
@@ -123,20 +176,35 @@ func Recover(cfg Config, sm StateMachine, finish func(Recovered) error) (done Re
 }
 
 // recoverState writes a snapshot of everything, with this node as the only member.
-func (n *Node) recoverState(sm StateMachine, logger hclog.Logger, closing <-chan struct{}) (under *recovery, err error) {
+func (n *Node) recoverState(sm StateMachine) (under *recovery, err error) {
 	defer recovered(&err) // Apply panics over what it cannot read
+	left, err := n.remains()
+	if err != nil {
+		return nil, err
+	}
+	if len(left.Members) == 1 && left.Members[0].NodeID == n.cfg.NodeID {
+		return nil, errors.New("the node is the only member of its cluster already: start it")
+	}
+	self := hraft.Server{Suffrage: hraft.Voter, ID: hraft.ServerID(n.cfg.NodeID), Address: hraft.ServerAddress(n.cfg.RaftAddress)}
+	for _, m := range left.Members {
+		if m.NodeID == n.cfg.NodeID && self.Address == "" {
+			self.Address = hraft.ServerAddress(m.RaftAddress)
+		}
+	}
+	if self.Address == "" {
+		return nil, errors.New("raft_address: none is known of this node, expected to be told")
+	}
 	if err := n.checkPromise(n.snapshots); err != nil {
 		return nil, err
 	}
 	state := &recovering{dir: n.cfg.DataDir, snapshotStore: n.snapshots, machine: &machine{
-		sm: sm, wantsAnswers: func() bool { return false }, newTerm: new(signal), closing: closing,
+		sm: sm, wantsAnswers: func() bool { return false }, newTerm: new(signal), closing: n.closing,
 	}}
 	_, _ = rand.Read(state.id[:]) // never fails
 	n.store.applied = state.applied.Load
-	self := hraft.Server{Suffrage: hraft.Voter, ID: hraft.ServerID(n.cfg.NodeID), Address: hraft.ServerAddress(n.cfg.RaftAddress)}
 	_, nobody := hraft.NewInmemTransport(self.Address) // the library only names addresses with it
 	members := hraft.Configuration{Servers: []hraft.Server{self}}
-	err = hraft.RecoverCluster(n.libraryConfig(logger), state, n.store, n.store, state, nobody, members)
+	err = hraft.RecoverCluster(n.libraryConfig(newLibraryLogger(n.cfg.Logger.With("node_id", n.cfg.NodeID), n.closing)), state, n.store, n.store, state, nobody, members)
 	if refused := n.snapshots.refused.Load(); err != nil && refused != nil {
 		err = errors.Join(err, *refused)
 	}

@@ -31,28 +31,29 @@ func TestRecoveryIsRepeated(t *testing.T) {
 			c.Stop(i)
 		}
 		cfg := *c.Config(left)
-		steps := map[string]func() (finish func(raft.Recovered) error, undo func()){
-			"the log does not end": func() (func(raft.Recovered) error, func()) {
-				logs[left].Fill()
-				return noMore, logs[left].Free
-			},
-			"what else is there is not made the new cluster's": func() (func(raft.Recovered) error, func()) {
-				return func(raft.Recovered) error { return errors.New("no") }, func() {}
-			},
+		remains, err := raft.Inspect(cfg)
+		if err != nil || len(remains.Members) != 3 || remains.Index == 0 || remains.Term == 0 {
+			t.Fatalf("it holds %+v, %v", remains, err)
 		}
-		for what, step := range steps {
-			finish, undo := step()
+		breaksOff := func(where string, finish func(raft.Recovered) error) {
+			t.Helper()
 			if _, err := raft.Recover(cfg, newList(left), finish); err == nil {
-				t.Errorf("%s: it is recovered", what)
+				t.Errorf("%s: it is recovered", where)
 			}
-			undo()
 			if err := c.TryStart(left); err == nil || !strings.Contains(err.Error(), "repeat playhead recover") {
-				t.Fatalf("%s: the node starts: %v", what, err)
+				t.Fatalf("%s: the node starts: %v", where, err)
 			}
-			done, err := raft.Recover(cfg, newList(left), noMore)
-			if err != nil || done.Index == 0 || done.Before == "" || done.Cluster == "" || done.Cluster == done.Before {
-				t.Fatalf("%s: %+v, %v", what, done, err)
-			}
+		}
+		logs[left].Fill()
+		breaksOff("the log is not ended", noMore)
+		logs[left].Free()
+		breaksOff("what else is there is left", func(raft.Recovered) error { return errors.New("no") })
+		done, err := raft.Recover(cfg, newList(left), noMore)
+		if err != nil || done.Index < remains.Index || done.Before == "" || done.Cluster == "" || done.Cluster == done.Before {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		if _, err := raft.Recover(cfg, newList(left), noMore); err == nil || !strings.Contains(err.Error(), "only member") {
+			t.Errorf("a cluster of one is recovered: %v", err)
 		}
 		c.Start(left)
 		rafttest.Eventually(t, rafttest.ElectWithin, "it leads alone", c.Node(left).IsLeader)

@@ -15,10 +15,10 @@ import (
 // second result says: the new cluster's begins after it. Of cfg only Raft and Logger
 // count, and what the archive keeps.
 func Recover(cfg Config) (done raft.Recovered, archived string, err error) {
-	if err := raft.CanRecover(cfg.Raft); err != nil { // before anything is made there
+	cfg.Raft.Logger = cfg.Logger
+	if _, err := raft.Inspect(cfg.Raft); err != nil { // before anything is made there
 		return done, "", err
 	}
-	cfg.Raft.Logger = cfg.Logger
 	dir := filepath.Join(cfg.Raft.DataDir, ArchiveDir)
 	v := newViews()
 	if v.archiver, err = openArchiver(dir, archive.Options{KeepBytes: cfg.ArchiveBytes, KeepFor: cfg.ArchiveFor}, cfg.Logger); err != nil {
