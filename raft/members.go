@@ -165,6 +165,9 @@ func (n *Node) TransferLeadership(ctx context.Context, id string) error {
 	err = n.change(ctx, func(time.Duration) hraft.Future {
 		return n.raft.LeadershipTransferToServer(target.ID, target.Address)
 	})
+	if err == nil {
+		_, err = n.Leader(ctx) // whose election may need this node's vote
+	}
 	if err != nil {
 		return fmt.Errorf("hand leadership to %s: %w", target.ID, err)
 	}

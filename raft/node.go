@@ -386,9 +386,6 @@ func (n *Node) handOver(ctx context.Context) {
 		time.Sleep(handOverPause)
 		err = n.TransferLeadership(ctx, "")
 	}
-	if err == nil {
-		_, err = n.Leader(ctx) // it may need this node's vote
-	}
 	if err != nil {
 		n.logger.Warn("leadership was not handed over before closing", "error", err)
 		return

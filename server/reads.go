@@ -28,7 +28,7 @@ func setIndex(c echo.Context, index uint64) {
 // read answers a read at the level that the request asks for: f looks at the
 // state, and what it returns is sent as JSON.
 //
-//   - stale: whatever this node has applied.
+//   - stale: whatever this node has applied, if it has applied anything.
 //   - leader: what the node that leads has applied; wrong for as long as a deposed
 //     leader takes to notice, which is the leader's lease.
 //   - linearizable: what a quorum agreed was committed after the request came.
@@ -85,6 +85,9 @@ func (s *Server) awaitLevel(c echo.Context) (forwarded bool, err error) {
 	}
 	switch level {
 	case "stale":
+		if s.node.AppliedIndex() == 0 {
+			err = newProblem(http.StatusServiceUnavailable, "this node has applied nothing yet: ask another, or this one later")
+		}
 	case "linearizable":
 		_, err = s.node.LinearizableReadIndex(s.patience.context())
 	default:
