@@ -116,13 +116,20 @@ func startForwarder(t *testing.T, leader *fakeLeader) (*forwarder, *fakePeers) {
 // pass passes a small request on that has all the time it wants.
 func pass(t *testing.T, f *forwarder, method string) (*httptest.ResponseRecorder, bool, error) {
 	t.Helper()
+	w, err := f.await(t.Context())
+	if err != nil {
+		return nil, false, err
+	}
+	return passBy(t, f, w, method)
+}
+
+// passBy begins with a way that was found before.
+func passBy(t *testing.T, f *forwarder, w *way, method string) (*httptest.ResponseRecorder, bool, error) {
+	t.Helper()
 	recorder := httptest.NewRecorder()
 	c := echo.New().NewContext(httptest.NewRequest(method, "/v1/events", nil), recorder)
 	request := http1.AppendBody(http1.AppendHead(nil, method, "/v1/events", "leader"), []byte("[]"))
-	w, err := f.await(t.Context())
-	if err == nil {
-		err = f.pass(t.Context(), c, w, request, time.Now().Add(time.Hour))
-	}
+	err := f.pass(t.Context(), c, w, request, time.Now().Add(time.Hour))
 	return recorder, c.Response().Committed, err
 }
 
@@ -256,10 +263,14 @@ func TestLeaderLost(t *testing.T) {
 	const sent, unsent = forwardDials + 1, 4 * forwardDials
 	silent, good := startFakeLeader(t, "", false), startFakeLeader(t, goodAnswer, false)
 	f, peers := startForwarder(t, silent)
+	lost, _, err := f.current()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var asking sync.WaitGroup
-	ask := func(check func(error)) {
+	ask := func(check func(error)) { // who leads was looked up before
 		asking.Go(func() {
-			_, _, err := pass(t, f, http.MethodPost)
+			_, _, err := passBy(t, f, lost, http.MethodPost)
 			check(err)
 		})
 	}
@@ -272,7 +283,6 @@ func TestLeaderLost(t *testing.T) {
 		})
 	}
 	rafttest.Eventually(t, within, "requests are sent", func() bool { return f.busyLinks() == sent })
-	lost := f.to
 	peers.dial = func(ctx context.Context, to raft.Peer) (net.Conn, error) {
 		if to != silent.peer() {
 			return dialPlainly(ctx, to)
