@@ -22,9 +22,9 @@ type Peer struct {
 // waits for the next; when ctx ends first, ErrNoLeader.
 func (n *Node) Leader(ctx context.Context) (Peer, error) {
 	for {
-		changed := n.changed.changed()
-		if address, id := n.raft.LeaderWithID(); id != "" {
-			return Peer{string(id), string(address)}, nil
+		leader, changed := n.KnownLeader()
+		if leader != (Peer{}) {
+			return leader, nil
 		}
 		select {
 		case <-changed:
@@ -35,6 +35,16 @@ func (n *Node) Leader(ctx context.Context) (Peer, error) {
 			return Peer{}, ErrClosed
 		}
 	}
+}
+
+// KnownLeader is the node that leads as far as this one knows, the zero Peer if none
+// is known, and a channel that is closed when that may have changed since the call.
+func (n *Node) KnownLeader() (leader Peer, changed <-chan struct{}) {
+	changed = n.changed.changed() // before the look, so that no change is missed
+	if address, id := n.raft.LeaderWithID(); id != "" {
+		leader = Peer{string(id), string(address)}
+	}
+	return leader, changed
 }
 
 // DialPeer opens a connection that the other node's Forwarded accepts. With

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,142 +15,16 @@ import (
 )
 
 const (
-	forwardConnections = 512 // idle connections kept to the leader
-	forwardDials       = 32  // connections being opened; each is unknown to the leader until it has said what it is
-	forwardDialTimeout = time.Second
-	forwardIdle        = time.Minute            // then an idle connection is not used again; the leader closes it after idleTimeout
-	forwardLook        = 100 * time.Millisecond // a connection idle for longer is looked at first
-	forwardAnswerBytes = 16 << 20               // of the leader's answer
-	leaderWait         = 2 * time.Second        // for an election to end; it takes about one
+	forwardWarnEvery = 5 * time.Second // at most, of one leader
+	leaderWait       = 2 * time.Second // for an election to end; it takes about one
 )
 
-var errForwarderClosed = errors.New("this node is closing")
-
-// forwarder passes requests on to the node that leads, over connections to its raft
-// port with one request under way each.
-type forwarder struct {
-	dial    func(context.Context, raft.Peer) (net.Conn, error)
-	dialing chan struct{} // tokens
-
-	mu     sync.Mutex
-	leader raft.Peer  // whom idle connections lead to
-	idle   []idleLink // the last used at the end
-	busy   map[link]struct{}
-	closed bool
-}
-
-type link = *http1.Conn
-
-type idleLink struct {
-	link
-	since time.Time
-}
-
-func newForwarder(dial func(context.Context, raft.Peer) (net.Conn, error)) *forwarder {
-	return &forwarder{dial: dial, dialing: make(chan struct{}, forwardDials), busy: map[link]struct{}{}}
-}
-
-// take returns a connection to the leader, which goes back by put.
-func (f *forwarder) take(ctx context.Context, leader raft.Peer) (link, error) {
-	now := time.Now()
-	for {
-		l, since, err := f.takeIdle(leader, now)
-		if err != nil {
-			return nil, err
-		}
-		if l == nil {
-			break
-		}
-		if now.Sub(since) < forwardLook || l.Quiet() {
-			return l, nil
-		}
-		f.put(l, leader, false)
-	}
-	conn, err := f.open(ctx, leader)
-	if err != nil {
-		return nil, err
-	}
-	l := http1.NewConn(conn, forwardAnswerBytes)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nil, errors.Join(errForwarderClosed, l.Close())
-	}
-	f.busy[l] = struct{}{}
-	return l, nil
-}
-
-func (f *forwarder) open(ctx context.Context, leader raft.Peer) (net.Conn, error) {
-	select {
-	case f.dialing <- struct{}{}:
-		defer func() { <-f.dialing }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, forwardDialTimeout)
-	defer cancel()
-	return f.dial(ctx, leader)
-}
-
-// takeIdle returns the connection that was used last, nil if there is none that is
-// of use. Those to a leader of before are closed, as are those idle for too long.
-func (f *forwarder) takeIdle(leader raft.Peer, now time.Time) (l link, since time.Time, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nil, since, errForwarderClosed
-	}
-	stale := 0
-	if f.leader != leader {
-		f.leader, stale = leader, len(f.idle)
-	}
-	for stale < len(f.idle) && now.Sub(f.idle[stale].since) > forwardIdle {
-		stale++
-	}
-	if stale > 0 {
-		for _, old := range f.idle[:stale] {
-			_ = old.Close()
-		}
-		kept := copy(f.idle, f.idle[stale:])
-		clear(f.idle[kept:])
-		f.idle = f.idle[:kept]
-	}
-	last := len(f.idle) - 1
-	if last < 0 {
-		return nil, since, nil
-	}
-	l, since = f.idle[last].link, f.idle[last].since
-	f.idle[last] = idleLink{}
-	f.idle = f.idle[:last]
-	f.busy[l] = struct{}{}
-	return l, since, nil
-}
-
-// put takes a connection back: to be used again if it is good, else to be closed.
-func (f *forwarder) put(l link, leader raft.Peer, good bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.busy, l)
-	if !good || f.closed || leader != f.leader || len(f.idle) >= forwardConnections {
-		_ = l.Close()
-		return
-	}
-	f.idle = append(f.idle, idleLink{l, time.Now()})
-}
-
-// close closes every connection: requests under way end with an error.
-func (f *forwarder) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed = true
-	for l := range f.busy {
-		_ = l.Close()
-	}
-	for _, l := range f.idle {
-		_ = l.Close()
-	}
-	f.idle = nil
-}
+// What becomes of requests that could not be passed on.
+var (
+	errUnreachable = newProblemLater("the leader cannot be reached; nothing was done")
+	errWriteSilent = newProblemLater("the leader did not answer, and the write may have been done: repeat it, repetition is harmless")
+	errReadSilent  = newProblemLater("the leader did not answer the read: repeat it")
+)
 
 // headersForward are the headers of a request that the leader needs, headersBack
 // those of its answer that the client needs.
@@ -172,14 +45,15 @@ func (s *Server) forward(c echo.Context, body []byte) error {
 		return err
 	}
 	deadline := time.Now().Add(requestTimeout)
-	leader, err := s.node.Leader(s.elections.context())
+	ctx := s.elections.context()
+	w, err := s.forwarder.await(ctx)
 	if err != nil {
 		return err
 	}
 	incoming := c.Request()
 	out := scratches.Get().(*scratch)
 	defer out.free()
-	request := http1.AppendHead(out.command[:0], incoming.Method, incoming.URL.RequestURI(), leader.RaftAddress)
+	request := http1.AppendHead(out.command[:0], incoming.Method, incoming.URL.RequestURI(), w.leader.RaftAddress)
 	for _, name := range headersForward {
 		if v := incoming.Header.Get(name); v != "" {
 			request = http1.AppendHeader(request, name, v)
@@ -191,29 +65,62 @@ func (s *Server) forward(c echo.Context, body []byte) error {
 	s.metrics.forwarded.Inc()
 	request = http1.AppendBody(request, body)
 	out.command = request
-	return s.forwarder.pass(s.patience.context(), c, leader, request, deadline)
+	return s.forwarder.pass(ctx, c, w, request, deadline)
 }
 
-// pass sends a request to the leader, and its answer to the client.
-func (f *forwarder) pass(ctx context.Context, c echo.Context, leader raft.Peer, request []byte, deadline time.Time) error {
-	l, err := f.take(ctx, leader)
-	if err != nil {
-		return leaderSilent(err)
+// pass sends a request to the leader, and its answer to the client. What was not sent
+// before another came to lead is sent to that one.
+func (f *forwarder) pass(ctx context.Context, c echo.Context, w *way, request []byte, deadline time.Time) error {
+	for {
+		l, err := f.take(w, deadline)
+		switch {
+		case err == nil:
+			return f.ask(c, w, l, request, deadline)
+		case errors.Is(err, errShuttingDown):
+			return err
+		case !errors.Is(err, errOtherLeads) || time.Now().After(deadline):
+			f.warn(w, err)
+			return fmt.Errorf("%w: %w", errUnreachable, err)
+		}
+		if w, err = f.await(ctx); err != nil {
+			return err
+		}
 	}
+}
+
+// ask sends a request over a connection and passes the answer back. Without an answer
+// it cannot be known here whether the leader took the request.
+func (f *forwarder) ask(c echo.Context, w *way, l link, request []byte, deadline time.Time) error {
 	answer, err := l.Do(request, deadline)
 	if err != nil {
-		f.put(l, leader, false)
-		return leaderSilent(err)
+		f.put(l, false)
+		if left := context.Cause(w.ctx); left != nil {
+			err = fmt.Errorf("%w: %w", left, err)
+		}
+		if !errors.Is(err, errShuttingDown) {
+			f.warn(w, err)
+		}
+		if c.Request().Method == http.MethodGet {
+			return fmt.Errorf("%w: %w", errReadSilent, err)
+		}
+		return fmt.Errorf("%w: %w", errWriteSilent, err)
 	}
 	err = passBack(c, answer)
-	f.put(l, leader, l.Usable())
+	f.put(l, l.Usable())
 	return err
 }
 
-// leaderSilent says that whether the leader took the request before it fell silent
-// cannot be known here: the client repeats it, and repetition is harmless.
-func leaderSilent(err error) error {
-	return fmt.Errorf("%w: the leader did not answer: %w", raft.ErrOutcomeUnknown, err)
+// warn says why a request was not passed on, or not answered; not of each.
+func (f *forwarder) warn(w *way, err error) {
+	f.mu.Lock()
+	told := time.Since(w.warned) < forwardWarnEvery
+	if !told {
+		w.warned = time.Now()
+	}
+	f.mu.Unlock()
+	if !told {
+		f.log.Warn("a request could not be passed on to the leader", "leader_id", w.leader.NodeID, "raft_address", w.leader.RaftAddress, "error", err)
+	}
 }
 
 // passBack sends the leader's answer, which is whole: half of one would look like a

@@ -139,8 +139,9 @@ func Open(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, s.closeStores(), listener.Close())
 	}
 	s.sweeper = startSweeper(s.views, viewing.Keep{ForMS: cfg.SessionMemory.Milliseconds(), Views: cfg.HistoryMemory}, cfg.Logger)
-	s.forwarder = newForwarder(s.node.DialPeer)
+	s.forwarder = newForwarder(s.node, cfg.Logger)
 	if err := s.openDoors(cfg); err != nil {
+		s.forwarder.close()
 		return nil, errors.Join(err, s.closeLog(context.Background()), listener.Close())
 	}
 	return s, nil
