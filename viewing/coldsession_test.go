@@ -206,6 +206,45 @@ func TestColdStoreFails(t *testing.T) {
 	}
 }
 
+// TestFailedEvictionIsTriedAgain: what could not leave is the first to be tried again, by
+// a walk of one piece or of many.
+func TestFailedEvictionIsTriedAgain(t *testing.T) {
+	const accounts = 50
+	for _, steps := range []int{1, 30, 1000} {
+		state, cold := NewState(room), newPlainCold()
+		state.SetCold(cold)
+		for n := range accounts {
+			e := Event{
+				SessionID: SessionID{15: byte(n)}, Type: Start, At: serverClock, Offline: true,
+				AccountID: uint64(n + 1), ProfileID: 1, DeviceID: 1, DeviceType: "tv", TitleID: 1,
+			}
+			if got := state.Observe(serverClock, &e); got.Status != Accepted {
+				t.Fatal(got)
+			}
+		}
+		evict := func() (int, bool, error) { return state.Evict(serverClock+1000, Keep{}, steps) }
+		cold.fails = errors.New("the disk is full")
+		failed := 0
+		for range 10 {
+			evicted, done, err := evict()
+			if errors.Is(err, cold.fails) {
+				failed++
+			}
+			if evicted > 0 || done {
+				t.Fatalf("%d steps: %d left, done %v, %v", steps, evicted, done, err)
+			}
+		}
+		if failed < 3 {
+			t.Errorf("%d steps: %d attempts of 10 failed", steps, failed)
+		}
+		cold.fails = nil
+		keepTo(t, state, serverClock+1000, Keep{}, steps, func() {})
+		if got := state.Size(); got.Sessions != 0 || got.Cold != accounts {
+			t.Errorf("%d steps: after one walk %+v", steps, got)
+		}
+	}
+}
+
 // TestWhatIsInMemoryAsksNoDisk: events of sessions in memory, and those of accounts that
 // nobody has heard of, cost no look at the store; an unknown session of a known account
 // costs one.
