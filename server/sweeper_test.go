@@ -11,7 +11,8 @@ import (
 	"github.com/playhead-load/playhead/viewing"
 )
 
-// failingCold is a cold store whose disk takes nothing while fails is not nil.
+// failingCold is a cold store whose disk takes nothing, and tells nothing of a session,
+// while fails is not nil.
 type failingCold struct {
 	*cold.Store
 	fails error
@@ -22,6 +23,13 @@ func (c *failingCold) Put(sessions []viewing.ColdSession) error {
 		return c.fails
 	}
 	return c.Store.Put(sessions)
+}
+
+func (c *failingCold) Session(accountID uint64, id viewing.SessionID) ([]byte, error) {
+	if c.fails != nil {
+		return nil, c.fails
+	}
+	return c.Store.Session(accountID, id)
 }
 
 // oldViews holds a session in each of its accounts: fresh ones, then old ones that are due
