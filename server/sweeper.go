@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -50,10 +52,25 @@ func startSweeper(v *views, keep viewing.Keep, log *slog.Logger) *sweeper {
 	return s
 }
 
-// close ends the sweeper, once. Nothing leaves memory any more.
-func (s *sweeper) close() {
-	close(s.stop)
-	<-s.ended
+// end tells the sweeper to end, once: at most the slice under way is made.
+func (s *sweeper) end() { close(s.stop) }
+
+// await waits until nothing leaves memory any more, for as long as ctx allows and
+// sliceTimeout at least.
+func (s *sweeper) await(ctx context.Context) error {
+	limit := time.NewTimer(sliceTimeout)
+	defer limit.Stop()
+	select {
+	case <-s.ended:
+		return nil
+	case <-limit.C:
+	}
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close: sessions are still leaving memory: %w", ctx.Err())
+	}
 }
 
 func (s *sweeper) run() {

@@ -2,11 +2,15 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/playhead-load/playhead/raft/rafttest"
 	"github.com/playhead-load/playhead/server/cold"
 	"github.com/playhead-load/playhead/viewing"
 )
@@ -94,5 +98,73 @@ func TestSweeperTriesAgain(t *testing.T) {
 	}
 	if size := v.size(); size.Cold != old || size.Sessions != fresh || s.failed.Load() {
 		t.Errorf("after one walk %+v, failed: %v", size, s.failed.Load())
+	}
+}
+
+// hungCold is a cold store whose disk takes as long as the test wants.
+type hungCold struct {
+	*cold.Store
+	began, goOn chan struct{}
+}
+
+func (c *hungCold) Put(sessions []viewing.ColdSession) error {
+	close(c.began)
+	<-c.goOn
+	return c.Store.Put(sessions)
+}
+
+// now is the clock of the log.
+func (v *views) now() (clock viewing.Millis) {
+	v.read(0, func(_ *viewing.State, now viewing.Millis) { clock = now })
+	return clock
+}
+
+// TestHungColdStoreHoldsNoLeadershipUp: a leader whose disk hangs while sessions leave its
+// memory hands over when it is closed, says that it was not done, and closes no store that
+// is in use.
+func TestHungColdStoreHoldsNoLeadershipUp(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	old := c.leader(t)
+	old.tell(t, played(1, 1, 1000)...)
+	rafttest.Eventually(t, within, "the clock of the log goes on", func() bool {
+		before := old.views.now()
+		old.tell(t, newEvent(2, 1, "start"))
+		return old.views.now() > before
+	})
+	hung := &hungCold{old.cold, make(chan struct{}), make(chan struct{})}
+	old.views.mu.Lock()
+	old.views.state.SetCold(hung)
+	old.views.mu.Unlock()
+	old.sweeper = startSweeper(old.views, viewing.Keep{ForMS: 1}, old.log)
+	<-hung.began
+
+	ctx, cancel := context.WithCancel(t.Context())
+	closed := make(chan error, 1)
+	go func() {
+		closed <- old.end(t, ctx)
+		close(closed)
+	}()
+	goOn := sync.OnceFunc(func() { close(hung.goOn) })
+	t.Cleanup(func() {
+		cancel()
+		goOn()
+		for range closed { // until it has ended
+		}
+	})
+	rafttest.Eventually(t, within, "another leads", func() bool {
+		return slices.ContainsFunc(c.nodes, func(n *testNode) bool { return n != old && n.node.IsLeader() })
+	})
+	cancel()
+	if err := <-closed; !errors.Is(err, context.Canceled) {
+		t.Errorf("closed with %v", err)
+	}
+	if err := old.cold.Failure(); err != nil {
+		t.Errorf("the store was closed under the sweeper: %v", err)
+	}
+	goOn()
+	<-old.sweeper.ended
+	if err := old.cold.Close(); err != nil {
+		t.Error(err)
 	}
 }
