@@ -206,6 +206,36 @@ func TestColdStoreFails(t *testing.T) {
 	}
 }
 
+// TestColdSessionElsewhere: what is kept under another profile or beginning than its
+// own does not pass for a view of theirs.
+func TestColdSessionElsewhere(t *testing.T) {
+	for name, move := range map[string]func(key *ColdKey){
+		"nowhere else":    func(*ColdKey) {},
+		"another profile": func(key *ColdKey) { key.ProfileID = 3 - key.ProfileID },
+		"another time":    func(key *ColdKey) { key.StartedAt++ },
+	} {
+		state, cold := goldenState(), newPlainCold()
+		state.SetCold(cold)
+		now := serverClock + 300_000
+		keepTo(t, state, now, Keep{}, 100, func() {})
+		for id, s := range cold.sessions {
+			move(&s.ColdKey)
+			cold.sessions[id] = s
+		}
+		told := 0
+		for profile := uint8(1); profile <= 2; profile++ {
+			if _, _, err := state.History(now, 1, profile, nil, 10); errors.Is(err, errColdPlace) {
+				told++
+			} else if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if moved := name != "nowhere else"; moved != (told > 0) {
+			t.Errorf("%s: %d of two histories are refused", name, told)
+		}
+	}
+}
+
 // TestFailedEvictionIsTriedAgain: what could not leave is the first to be tried again, by
 // a walk of one piece or of many.
 func TestFailedEvictionIsTriedAgain(t *testing.T) {
