@@ -261,6 +261,53 @@ func TestHostileTravel(t *testing.T) {
 	}
 }
 
+// A snapshot that was being removed when the node was killed has files and no meta: it is
+// gone after a restart, and blamed for nothing. Others without one are kept, and told of.
+func TestSnapshotThatWasBeingRemoved(t *testing.T) {
+	remove := func(t *testing.T, meta string) { mustDo(t, os.Remove(meta)) }
+	for name, c := range map[string]struct {
+		harmed, as string // which of the indexes 9 and 10, and the id that it gets
+		harm       func(t *testing.T, meta string)
+		goes       bool
+	}{
+		"older":                     {"-9-", "", remove, true},
+		"older, emptied":            {"-9-", "", func(t *testing.T, meta string) { mustDo(t, os.Truncate(meta, 0)) }, true},
+		"older, which is not known": {"-9-", "older", remove, false},
+		"older, which nobody reads": {"-9-", "", func(t *testing.T, meta string) { mustDo(t, os.Remove(meta), os.Mkdir(meta, 0o755)) }, false},
+		"older, whole":              {"-9-", "", func(*testing.T, string) {}, false},
+		"newer":                     {"-10-", "", remove, false},
+		"newer by its time alone":   {"-9-", "1-10-99999999999999", remove, false},
+		"newer by its term":         {"-9-", "10-1-1", remove, false},
+		"older by its time":         {"-9-", "1-10-1", remove, true},
+		"older by its term":         {"-9-", "0-99-99999999999999", remove, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, own := t.TempDir(), makeFiles(t)
+			s := openTestSnapshots(t, dir)
+			ids := map[string]string{"-9-": takeWithFiles(t, s, own, 9), "-10-": takeWithFiles(t, s, own, 10)}
+			id := ids[c.harmed]
+			if c.as != "" {
+				mustDo(t, os.Rename(filepath.Join(s.dir, id), filepath.Join(s.dir, c.as)))
+				id = c.as
+			}
+			c.harm(t, filepath.Join(s.dir, id, "meta.json"))
+			again := openTestSnapshots(t, dir)
+			if stays := slices.Contains(snapshotsIn(t, again), id); stays == c.goes {
+				t.Errorf("it stays: %v", stays)
+			}
+			refused := again.refused.Load()
+			if wants := !c.goes && name != "older, whole"; (refused != nil) != wants {
+				t.Errorf("refused: %v", refused)
+			} else if wants && !strings.Contains((*refused).Error(), id) {
+				t.Errorf("another is refused: %v", *refused)
+			}
+			if c.harmed == "-9-" {
+				restores(t, again, ids["-10-"])
+			}
+		})
+	}
+}
+
 // Known bug 4: what was damaged since a file was first in a snapshot neither becomes
 // part of the next one's claim nor gets to a peer, and the node is told.
 func TestDamagedFileDoesNotTravel(t *testing.T) {

@@ -338,8 +338,8 @@ func (n *Node) LeaderChanges() uint64 { return n.leaderChanges.Load() }
 
 // Close hands leadership over (within two seconds, or ctx if that is sooner; a
 // ctx that has ended skips it), then shuts the node down. It returns when the
-// disk is released, or with ctx's error when that ends while the node still
-// shuts down. It may be called again.
+// disk is released, or with ErrBusy and ctx's error when that ends while the node
+// still shuts down. It may be called again.
 func (n *Node) Close(ctx context.Context) error {
 	n.closeOnce.Do(func() {
 		n.batcher.close()
@@ -359,7 +359,7 @@ func (n *Node) Close(ctx context.Context) error {
 	case <-n.closed:
 		return n.closeErr
 	case <-ctx.Done():
-		return fmt.Errorf("close: the disk or the state machine is still busy: %w", ctx.Err())
+		return fmt.Errorf("close: %w: %w", ErrBusy, ctx.Err())
 	}
 }
 

@@ -103,6 +103,9 @@ var (
 	// certainly not committed.
 	ErrClosed = errors.New("the node is closed")
 
+	// ErrBusy: the node is not closed yet, and its machine may be called still.
+	ErrBusy = errors.New("the disk or the state machine is still busy")
+
 	// ErrCommandTooLarge: the command is larger than [MaxCommandBytes].
 	ErrCommandTooLarge = errors.New("the command is too large")
 

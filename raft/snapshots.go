@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -113,12 +114,12 @@ func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snap
 		return nil, fmt.Errorf("open the snapshots: %w", err)
 	}
 	s := &snapshotStore{FileSnapshotStore: under, dir: filepath.Join(dataDir, "snapshots"), promise: promise, sending: filepath.Join(dataDir, "sending")}
-	if err := s.removeLeft(); err != nil {
-		return nil, fmt.Errorf("remove what a snapshot that broke off has left: %w", err)
-	}
 	known, err := under.List()
 	if err != nil {
 		return nil, fmt.Errorf("list the snapshots: %w", err)
+	}
+	if err := s.removeLeft(known); err != nil {
+		return nil, fmt.Errorf("remove what a snapshot that broke off has left: %w", err)
 	}
 	if len(known) > 0 {
 		s.newest.Store(s.infoOf(known[0].ID, known[0].Index))
@@ -127,20 +128,58 @@ func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snap
 }
 
 // removeLeft removes what the library leaves for ever: with links to files that are
-// gone otherwise it would take more and more of the disk.
-func (s *snapshotStore) removeLeft() error {
+// gone otherwise it would take more and more of the disk. That is what was being made
+// when the node was killed, and what was being removed: it is older than the newest that
+// is known, and its meta.json is missing or not whole. known begins with the newest.
+func (s *snapshotStore) removeLeft(known []*hraft.SnapshotMeta) error {
 	found, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
 	for _, entry := range found {
-		if strings.HasSuffix(entry.Name(), tmpSuffix) {
-			if err := os.RemoveAll(filepath.Join(s.dir, entry.Name())); err != nil {
+		id := entry.Name()
+		if strings.HasSuffix(id, tmpSuffix) || entry.IsDir() && len(known) > 0 && olderID(id, known[0].ID) && metaIsGone(s.readMeta(id)) {
+			if err := os.RemoveAll(filepath.Join(s.dir, id)); err != nil {
 				return err
 			}
 		}
 	}
 	return os.RemoveAll(s.sending)
+}
+
+// olderID compares ids, term-index-milliseconds; false for what is none.
+func olderID(id, than string) bool {
+	a, b := parseID(id), parseID(than)
+	return a != nil && b != nil && slices.Compare(a, b) < 0
+}
+
+func parseID(id string) (parts []uint64) {
+	for text := range strings.SplitSeq(id, "-") {
+		part, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) != 3 {
+		return nil
+	}
+	return parts
+}
+
+// readMeta tries to read what the library needs to know a snapshot.
+func (s *snapshotStore) readMeta(id string) error {
+	data, err := os.ReadFile(filepath.Join(s.dir, id, "meta.json"))
+	if err == nil {
+		err = json.Unmarshal(data, new(hraft.SnapshotMeta))
+	}
+	return err
+}
+
+// metaIsGone: not for the disk's refusal to read it now.
+func metaIsGone(err error) bool {
+	_, refused := errors.AsType[*os.PathError](err)
+	return errors.Is(err, os.ErrNotExist) || err != nil && !refused
 }
 
 const tmpSuffix = ".tmp" // the library's
@@ -171,11 +210,7 @@ func (s *snapshotStore) findUnreadable() error {
 		if !entry.IsDir() || strings.HasSuffix(entry.Name(), tmpSuffix) {
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(s.dir, entry.Name(), "meta.json"))
-		if err == nil {
-			err = json.Unmarshal(data, new(hraft.SnapshotMeta))
-		}
-		if err != nil {
+		if err := s.readMeta(entry.Name()); err != nil {
 			_ = s.refuse(entry.Name(), fmt.Errorf("meta.json: %w", err))
 		}
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
@@ -124,5 +125,29 @@ func TestMovedSessionsAreCountedOn(t *testing.T) {
 	}
 	if after := n.views.size(); before.Revived != 1 || after.Revived != 1 || after.Evicted < before.Evicted || after.Cold != 0 {
 		t.Errorf("%+v, restored %+v", before, after)
+	}
+}
+
+// TestNobodyReadsAStateThatMissesASession: the state that has met a disk which does not
+// tell what a session was is nobody's to read, until the process has ended.
+func TestNobodyReadsAStateThatMissesASession(t *testing.T) {
+	t.Parallel()
+	v, c := oldViews(t, 0, 42)
+	for done := false; !done; {
+		var err error
+		if _, done, err = v.state.Evict(v.stamp, viewing.Keep{}, mostSteps); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.fails = errors.New("the disk is gone")
+	start := goldenCommands(t)[0] // of a session that is known
+	if !panics(func() { v.Apply(1, int64(v.stamp), start.bytes) }) {
+		t.Fatal("the node goes on without a session")
+	}
+	if v.state.Err() == nil {
+		t.Fatal("it ended of something else")
+	}
+	if v.mu.TryRLock() {
+		t.Error("it can be read")
 	}
 }

@@ -36,6 +36,7 @@ const (
 	maxHeaderBytes    = 16 << 10
 	answersTimeout    = 3 * time.Second // on closing, for requests under way to be answered
 	flushTimeout      = time.Second     // on closing, for the last answers to be sent
+	sliceTimeout      = time.Second     // on closing, for sessions to have left memory, at least
 )
 
 // ArchiveDir is the directory of a node's archive in its data directory, coldDir that
@@ -211,8 +212,8 @@ func (s *Server) Serve() error {
 // and answersTimeout), the log hands leadership over and lets go of the disk, and
 // connections still open are cut. It returns an error when requests were cut.
 //
-// It takes no longer than ctx allows, but for the disk, which raft.Node.Close
-// awaits for a while even then.
+// It takes no longer than ctx allows, but for the disk, which is awaited for a while
+// even then (see raft.Node.Close and sliceTimeout).
 func (s *Server) Close(ctx context.Context) error {
 	s.closing.Store(true)
 	flushing, flushed := context.WithCancel(ctx)
@@ -253,14 +254,19 @@ func (s *Server) cut() error {
 }
 
 // closeLog closes the log, then the archive, which ends with the state's digest
-// unless ctx asks for haste, and the cold store.
+// unless ctx asks for haste, and the cold store. The log comes first: nothing of this
+// node's own is to keep the leadership from the others.
 func (s *Server) closeLog(ctx context.Context) error {
-	s.sweeper.close()
+	s.sweeper.end()
 	err := s.node.Close(ctx)
-	if err == nil && ctx.Err() == nil {
+	swept := s.sweeper.await(ctx)
+	if err == nil && swept == nil && ctx.Err() == nil {
 		s.views.read(0, func(state *viewing.State, now viewing.Millis) {
 			s.archiver.capture(s.node.Place(), now, state.Digest())
 		})
+	}
+	if swept != nil || errors.Is(err, raft.ErrBusy) { // the cold store is in use, and left as it is: it begins anew
+		return errors.Join(err, swept, s.archiver.close())
 	}
 	return errors.Join(err, s.closeStores())
 }

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -29,7 +31,7 @@ type sweeper struct {
 	views  *views
 	keep   viewing.Keep
 	log    *slog.Logger
-	failed atomic.Bool // the last slice failed: memory grows
+	failed atomic.Bool // sessions could not leave, and none has since: memory grows
 	stop   chan struct{}
 	ended  chan struct{}
 
@@ -50,10 +52,25 @@ func startSweeper(v *views, keep viewing.Keep, log *slog.Logger) *sweeper {
 	return s
 }
 
-// close ends the sweeper, once. Nothing leaves memory any more.
-func (s *sweeper) close() {
-	close(s.stop)
-	<-s.ended
+// end tells the sweeper to end, once: at most the slice under way is made.
+func (s *sweeper) end() { close(s.stop) }
+
+// await waits until nothing leaves memory any more, for as long as ctx allows and
+// sliceTimeout at least.
+func (s *sweeper) await(ctx context.Context) error {
+	limit := time.NewTimer(sliceTimeout)
+	defer limit.Stop()
+	select {
+	case <-s.ended:
+		return nil
+	case <-limit.C:
+	}
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close: sessions are still leaving memory: %w", ctx.Err())
+	}
 }
 
 func (s *sweeper) run() {
@@ -66,19 +83,24 @@ func (s *sweeper) run() {
 			return
 		case <-timer.C:
 		}
-		pause, err := s.slice()
-		if err != nil && !s.failed.Load() {
-			s.log.Error("sessions cannot leave memory, which grows until they can", "error", err)
-		}
-		if s.failed.Store(err != nil); err != nil {
-			pause = failedPause
-		}
-		timer.Reset(pause)
+		timer.Reset(s.slice())
 	}
 }
 
 // slice goes on with a walk, or begins one if it is due, and says when to go on.
-func (s *sweeper) slice() (pause time.Duration, err error) {
+func (s *sweeper) slice() (pause time.Duration) {
+	pause, works, err := s.evict()
+	switch {
+	case works:
+		s.failed.Store(false)
+	case err != nil && !s.failed.Swap(true):
+		s.log.Error("sessions cannot leave memory, which grows until they can", "error", err)
+	}
+	return pause
+}
+
+// evict is a slice under the lock. works: sessions left, or all have been looked at.
+func (s *sweeper) evict() (pause time.Duration, works bool, err error) {
 	v := s.views
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -86,18 +108,21 @@ func (s *sweeper) slice() (pause time.Duration, err error) {
 		revived := v.sum().Revived
 		due := s.walked + viewing.Millis(s.keep.ForMS/walksPerRetention)
 		if v.stamp < due && revived < s.revived+manyRevived {
-			return min(restTime, time.Duration(s.keep.ForMS/walksPerRetention)*time.Millisecond), nil
+			return min(restTime, time.Duration(s.keep.ForMS/walksPerRetention)*time.Millisecond), false, nil
 		}
 		s.walking, s.walked, s.revived = true, v.stamp, revived
 	}
 	begun := time.Now()
-	_, done, err := v.state.Evict(v.stamp, s.keep, s.steps)
+	evicted, done, err := v.state.Evict(v.stamp, s.keep, s.steps)
+	if err != nil {
+		return failedPause, false, err // and the walk is still under way
+	}
 	switch took := time.Since(begun); {
 	case took > sliceTime:
 		s.steps = max(s.steps/2, leastSteps)
 	case took < sliceTime/2:
 		s.steps = min(s.steps*5/4, mostSteps)
 	}
-	s.walking = !done && err == nil
-	return slicePause, err
+	s.walking = !done
+	return slicePause, done || evicted > 0, nil
 }

@@ -52,19 +52,19 @@ const digestVersion = 1
 // Apply runs one committed command and answers with what the handler that
 // proposed it waits for: []viewing.Outcome, viewing.Admission, or nil. A command
 // that cannot be read stops the process, and so does a disk that does not tell what a
-// session was: to go on would let the replicas part in silence.
+// session was: to go on would let the replicas part in silence. Readers wait for that
+// end: what the state would tell them is wrong.
 func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
 	v.mu.Lock()
 	v.digests.begin(index, v.state)
 	answer, err := v.apply(stampMS, b)
-	failed := v.state.Err()
-	v.mu.Unlock()
 	if err != nil {
 		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
 	}
-	if failed != nil {
+	if failed := v.state.Err(); failed != nil {
 		panic(fmt.Sprintf("server: apply entry %d: %v; restart this node, and if that does not help remove its data directory and let it rejoin from its peers", index, failed))
 	}
+	v.mu.Unlock()
 	if v.archiver != nil {
 		v.archiver.record(index, stampMS, b)
 	}

@@ -21,7 +21,10 @@ import (
 // there is no dictionary. The account and the id are not in it: it is found by them.
 const coldVersion = 1
 
-var errColdSession = errors.New("the encoded session is cut short or damaged")
+var (
+	errColdSession = errors.New("the encoded session is cut short or damaged")
+	errColdPlace   = errors.New("the encoded session is of another profile or time than it is kept under")
+)
 
 // coldSession is a session that is read from the cold store. Its record tells nothing of
 // texts and details, and stands in no chain.

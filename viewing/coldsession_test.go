@@ -206,6 +206,75 @@ func TestColdStoreFails(t *testing.T) {
 	}
 }
 
+// TestColdSessionElsewhere: what is kept under another profile or beginning than its
+// own does not pass for a view of theirs.
+func TestColdSessionElsewhere(t *testing.T) {
+	for name, move := range map[string]func(key *ColdKey){
+		"nowhere else":    func(*ColdKey) {},
+		"another profile": func(key *ColdKey) { key.ProfileID = 3 - key.ProfileID },
+		"another time":    func(key *ColdKey) { key.StartedAt++ },
+	} {
+		state, cold := goldenState(), newPlainCold()
+		state.SetCold(cold)
+		now := serverClock + 300_000
+		keepTo(t, state, now, Keep{}, 100, func() {})
+		for id, s := range cold.sessions {
+			move(&s.ColdKey)
+			cold.sessions[id] = s
+		}
+		told := 0
+		for profile := uint8(1); profile <= 2; profile++ {
+			if _, _, err := state.History(now, 1, profile, nil, 10); errors.Is(err, errColdPlace) {
+				told++
+			} else if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if moved := name != "nowhere else"; moved != (told > 0) {
+			t.Errorf("%s: %d of two histories are refused", name, told)
+		}
+	}
+}
+
+// TestFailedEvictionIsTriedAgain: what could not leave is the first to be tried again, by
+// a walk of one piece or of many.
+func TestFailedEvictionIsTriedAgain(t *testing.T) {
+	const accounts = 50
+	for _, steps := range []int{1, 30, 1000} {
+		state, cold := NewState(room), newPlainCold()
+		state.SetCold(cold)
+		for n := range accounts {
+			e := Event{
+				SessionID: SessionID{15: byte(n)}, Type: Start, At: serverClock, Offline: true,
+				AccountID: uint64(n + 1), ProfileID: 1, DeviceID: 1, DeviceType: "tv", TitleID: 1,
+			}
+			if got := state.Observe(serverClock, &e); got.Status != Accepted {
+				t.Fatal(got)
+			}
+		}
+		evict := func() (int, bool, error) { return state.Evict(serverClock+1000, Keep{}, steps) }
+		cold.fails = errors.New("the disk is full")
+		failed := 0
+		for range 10 {
+			evicted, done, err := evict()
+			if errors.Is(err, cold.fails) {
+				failed++
+			}
+			if evicted > 0 || done {
+				t.Fatalf("%d steps: %d left, done %v, %v", steps, evicted, done, err)
+			}
+		}
+		if failed < 3 {
+			t.Errorf("%d steps: %d attempts of 10 failed", steps, failed)
+		}
+		cold.fails = nil
+		keepTo(t, state, serverClock+1000, Keep{}, steps, func() {})
+		if got := state.Size(); got.Sessions != 0 || got.Cold != accounts {
+			t.Errorf("%d steps: after one walk %+v", steps, got)
+		}
+	}
+}
+
 // TestWhatIsInMemoryAsksNoDisk: events of sessions in memory, and those of accounts that
 // nobody has heard of, cost no look at the store; an unknown session of a known account
 // costs one.

@@ -59,7 +59,8 @@ func (s *State) Err() error { return s.left.err }
 // call begins another. Of sessions that hold streams none leaves.
 //
 // It is called like a change, but nothing that can be asked of the state is different
-// afterwards, nor is its digest. After an error the sessions are where they were.
+// afterwards, nor is its digest. After an error the sessions are where they were, and the
+// walk begins again: the next call tries the same ones.
 func (s *State) Evict(now Millis, keep Keep, steps int) (evicted int, done bool, err error) {
 	l := &s.left
 	if l.store == nil {
@@ -81,7 +82,8 @@ func (s *State) Evict(now Millis, keep Keep, steps int) (evicted int, done bool,
 		}
 	}
 	if err := s.evict(l.leaving); err != nil {
-		return 0, done, err
+		w.account, w.next = 0, 0
+		return 0, false, err
 	}
 	return len(l.leaving), done, nil
 }

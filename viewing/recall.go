@@ -79,7 +79,10 @@ func (s *State) coldViews(account uint32, profileID uint8, after *Cursor, yield 
 	var c coldSession
 	var damaged error
 	err := s.left.store.History(accountID, profileID, after, func(key ColdKey, encoded []byte) bool {
-		if damaged = c.decode(account, key.SessionID, encoded); damaged != nil {
+		if damaged = c.decode(account, key.SessionID, encoded); damaged == nil && s.coldKey(&c.sessionRecord) != key {
+			damaged = errColdPlace
+		}
+		if damaged != nil {
 			return false
 		}
 		return s.hidden(&c.sessionRecord) || yield(&c)

@@ -79,7 +79,7 @@ func (c *Capture) Release() {
 		return
 	}
 	if err := s.endCapture(errReleased, true); err != nil {
-		c.live.fail(err)
+		s.logger.Warn("a checkpoint of ended sessions did not go cleanly", "error", err)
 	}
 }
 
@@ -98,15 +98,27 @@ func (c *Capture) add(batch *pebble.Batch) error {
 }
 
 // endCapture ends the capture under way, if there is one: it cannot be written any
-// more, why. The changes since are kept or dropped. The lock is held.
+// more, why. The changes since are kept or dropped; those that cannot be kept are the
+// engine's failure: it would answer without them. The lock is held.
 func (s *Store) endCapture(why error, keep bool) (err error) {
 	c := s.capture
 	if c == nil {
 		return nil
 	}
-	s.capture, c.ended = nil, why
-	if keep {
-		err = c.since.Commit(pebble.NoSync)
+	if c.ended == nil {
+		c.ended = why
 	}
-	return c.live.fault("keep ended sessions", nil, errors.Join(err, c.since.Close()))
+	if keep {
+		if err := c.commit(); err != nil {
+			c.live.fail(err)
+			return err
+		}
+	}
+	s.capture = nil
+	return c.live.fault("let go of ended sessions", nil, c.since.Close())
+}
+
+func (c *Capture) commit() (err error) {
+	defer func() { err = c.live.fault("keep ended sessions", recover(), err) }()
+	return c.since.Commit(pebble.NoSync)
 }
