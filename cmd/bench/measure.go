@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -61,7 +62,10 @@ func measure(ctx context.Context, s system, r row, cfg config) (f figures, err e
 	if err != nil {
 		return f, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() {
+		err = errors.Join(err, os.RemoveAll(dir))
+		syscall.Sync() // gigabytes that are still being removed would slow the next row
+	}()
 	c, err := s.start(ctx, dir)
 	if err != nil {
 		return f, err
