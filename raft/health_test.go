@@ -16,11 +16,11 @@ import (
 
 // hangable makes three nodes whose logs can hang, through a store under the log (with
 // a file system that hangs: see sim/target).
-func hangable(t *testing.T, store string) (*rafttest.Cluster, [3]*raft.FaultyLog) {
+func hangable(t *testing.T, on func(int, *raft.Config)) (*rafttest.Cluster, [3]*raft.FaultyLog) {
 	t.Helper()
 	logs := [3]*raft.FaultyLog{{}, {}, {}}
 	c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) {
-		cfg.LogStore = store
+		on(i, cfg)
 		cfg.SetFaultyLog(logs[i])
 	})
 	for _, log := range logs {
@@ -33,9 +33,7 @@ func hangable(t *testing.T, store string) (*rafttest.Cluster, [3]*raft.FaultyLog
 func TestHangingLogCostsTheLeadership(t *testing.T) {
 	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
-		var cfg raft.Config
-		on(0, &cfg)
-		c, logs := hangable(t, cfg.LogStore)
+		c, logs := hangable(t, on)
 		propose(t, c, "before")
 		old := c.LeaderAt(t)
 		logs[old].Hang()
@@ -59,9 +57,7 @@ func TestHangingLogCostsTheLeadership(t *testing.T) {
 func TestFollowerThatRefusesIsSentTheLogAgain(t *testing.T) {
 	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
-		var cfg raft.Config
-		on(0, &cfg)
-		c, logs := hangable(t, cfg.LogStore)
+		c, logs := hangable(t, on)
 		over, stop := context.WithCancel(t.Context())
 		var writing sync.WaitGroup
 		t.Cleanup(func() { stop(); writing.Wait() })

@@ -18,11 +18,7 @@ func noMore(raft.Recovered) error { return nil }
 func TestRecoveryIsRepeated(t *testing.T) {
 	t.Parallel()
 	rafttest.OnEachStore(t, func(t *testing.T, on func(int, *raft.Config)) {
-		var logs [3]raft.FaultyLog
-		c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) {
-			on(i, cfg)
-			cfg.SetFaultyLog(&logs[i])
-		})
+		c, logs := hangable(t, on)
 		propose(t, c, "in the snapshot")
 		left := c.LeaderAt(t)
 		mustSnapshot(t, c.Node(left))

@@ -99,13 +99,13 @@ func (s *snapshotStore) has(id string) bool {
 	return id != "" && err == nil
 }
 
-// takenAt reads when a snapshot was begun from its id, term-index-milliseconds.
+// takenAt reads when a snapshot was begun from its id; the zero time if it is none.
 func takenAt(id string) time.Time {
-	ms, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
-	if err != nil {
+	parts := parseID(id)
+	if parts == nil {
 		return time.Time{}
 	}
-	return time.UnixMilli(ms)
+	return time.UnixMilli(int64(parts[2]))
 }
 
 func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snapshotStore, error) {
@@ -147,12 +147,13 @@ func (s *snapshotStore) removeLeft(known []*hraft.SnapshotMeta) error {
 	return os.RemoveAll(s.sending)
 }
 
-// olderID compares ids, term-index-milliseconds; false for what is none.
+// olderID compares ids; false for what is none.
 func olderID(id, than string) bool {
 	a, b := parseID(id), parseID(than)
 	return a != nil && b != nil && slices.Compare(a, b) < 0
 }
 
+// parseID splits an id, term-index-milliseconds; nil for what is none.
 func parseID(id string) (parts []uint64) {
 	for text := range strings.SplitSeq(id, "-") {
 		part, err := strconv.ParseUint(text, 10, 64)

@@ -3,7 +3,6 @@ package audit_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,8 +15,8 @@ import (
 	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/server"
 	"github.com/playhead-load/playhead/sim/audit"
+	"github.com/playhead-load/playhead/sim/audit/audittest"
 	"github.com/playhead-load/playhead/viewing"
-	"github.com/playhead-load/playhead/viewing/wire"
 )
 
 const (
@@ -138,41 +137,22 @@ func (d *device) say() (audit.Fate, error) {
 }
 
 func (d *device) send(entry *audit.Entry) (audit.Fate, error) {
-	url, body := d.url+"/v1/events", append(wire.AppendEventJSON([]byte{'['}, &d.event), ']')
-	if d.event.Type == viewing.Start {
-		url, body = fmt.Sprintf("%s/v1/accounts/%d/sessions", d.url, d.event.AccountID), wire.AppendEventJSON(nil, &d.event)
-	}
+	url, body := audittest.Request(d.url, &d.event)
 	response, err := http.Post(url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	var told struct {
-		PositionMS int64 `json:"position_ms"`
-		Outcomes   []struct {
-			Status string `json:"status"`
-		} `json:"outcomes"`
-	}
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, err
 	}
-	if err := json.Unmarshal(text, &told); err != nil {
-		return 0, err
-	}
-	status := response.Status[:3]
-	if len(told.Outcomes) == 1 {
-		status += told.Outcomes[0].Status
-	}
-	fate, ok := map[string]audit.Fate{
-		"201": audit.Accepted, "200": audit.Known, "409": audit.Denied,
-		"200accepted": audit.Accepted, "200duplicate": audit.Known, "200denied": audit.Denied,
-	}[status]
-	if !ok {
-		return 0, fmt.Errorf("%v seq %d: %s: %s", d.event.Type, d.event.Seq, response.Status, text)
+	fate, positionMS, err := audittest.Fate(response.StatusCode, text)
+	if err != nil {
+		return 0, fmt.Errorf("%v seq %d: %w", d.event.Type, d.event.Seq, err)
 	}
 	if d.event.Type == viewing.Start && fate != audit.Denied {
-		entry.PositionMS = told.PositionMS
+		entry.PositionMS = positionMS
 	}
 	return fate, nil
 }

@@ -3,7 +3,6 @@ package target
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,9 +16,9 @@ import (
 	"time"
 
 	"github.com/playhead-load/playhead/sim/audit"
+	"github.com/playhead-load/playhead/sim/audit/audittest"
 	"github.com/playhead-load/playhead/sim/driver"
 	"github.com/playhead-load/playhead/viewing"
-	"github.com/playhead-load/playhead/viewing/wire"
 )
 
 const (
@@ -273,10 +272,7 @@ func (d *viewer) say() (audit.Entry, error) {
 }
 
 func (d *viewer) send(node *Node) (audit.Fate, error) {
-	url, body := node.URL+"/v1/events", append(wire.AppendEventJSON([]byte{'['}, &d.event), ']')
-	if d.event.Type == viewing.Start {
-		url, body = fmt.Sprintf("%s/v1/accounts/%d/sessions", node.URL, d.event.AccountID), wire.AppendEventJSON(nil, &d.event)
-	}
+	url, body := audittest.Request(node.URL, &d.event)
 	response, err := d.client.Post(url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return audit.Unanswered, nil
@@ -286,22 +282,9 @@ func (d *viewer) send(node *Node) (audit.Fate, error) {
 	if err != nil || response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
 		return audit.Unanswered, nil
 	}
-	var told struct {
-		Outcomes []struct{ Status string }
-	}
-	if err := json.Unmarshal(text, &told); err != nil {
-		return audit.Unanswered, err
-	}
-	status := response.Status[:3]
-	if len(told.Outcomes) == 1 {
-		status += told.Outcomes[0].Status
-	}
-	fate, ok := map[string]audit.Fate{
-		"201": audit.Accepted, "200": audit.Known, "409": audit.Denied,
-		"200accepted": audit.Accepted, "200duplicate": audit.Known, "200denied": audit.Denied,
-	}[status]
-	if !ok {
-		return audit.Unanswered, fmt.Errorf("%v seq %d: %s: %s", d.event.Type, d.event.Seq, response.Status, text)
+	fate, _, err := audittest.Fate(response.StatusCode, text)
+	if err != nil {
+		return audit.Unanswered, fmt.Errorf("%v seq %d: %w", d.event.Type, d.event.Seq, err)
 	}
 	return fate, nil
 }
