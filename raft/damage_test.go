@@ -117,7 +117,8 @@ var damagesByStore = map[string][]damage{
 		{"newest segment, cut in half", newest("wal/*.wal"), "last-", cutInHalf, ".wal is damaged: "},
 		{"oldest segment emptied", oldest("wal/*.wal"), "", empty, "wal is damaged: "},
 		{"bit in the term and vote", newest("wal/wal-meta.db"), `"CurrentTerm":"`, flipBits, "wal-meta.db is damaged: term and vote: the checksum"},
-		{"term and vote, torn last write", newest("wal/wal-meta.db"), "", tornMeta, "wal is damaged: "},
+		// of a segment mostly, of a term or a vote after an election
+		{"term and vote, torn last write", newest("wal/wal-meta.db"), "", tornMeta, " is damaged: "},
 		{"term and vote, cut in half", newest("wal/wal-meta.db"), "", cutInHalf, "wal-meta.db is damaged: "},
 		{"term and vote emptied", newest("wal/wal-meta.db"), "", empty, "wal-meta.db is damaged: it is empty"},
 	},

@@ -287,8 +287,8 @@ func TestLeaderLost(t *testing.T) {
 		if to != silent.peer() {
 			return dialPlainly(ctx, to)
 		}
-		<-lost.ctx.Done() // packets vanish, and it takes longer than the test to tell
-		return nil, ctx.Err()
+		<-lost.ctx.Done()                   // packets vanish, and it takes longer than the test to tell
+		return nil, context.Cause(lost.ctx) // its own ends a moment later
 	}
 	for range unsent {
 		ask(func(err error) {

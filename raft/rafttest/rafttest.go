@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/loopback"
 	"github.com/playhead-load/playhead/raft"
 )
 
@@ -23,8 +22,6 @@ const (
 	ElectWithin = 20 * time.Second
 	closeWithin = 10 * time.Second
 	pollEvery   = 5 * time.Millisecond
-
-	firstPort, lastPort = 10_000, 20_000 // below those that systems give to outgoing connections
 )
 
 // heartbeat is long enough for the race detector on a busy machine: what waits for an
@@ -273,22 +270,13 @@ func Eventually(t testing.TB, within time.Duration, what string, holds func() bo
 	}
 }
 
-// FreeAddresses finds n loopback addresses that nobody listens on at the moment, and
-// that no outgoing connection takes.
+// FreeAddresses reserves n loopback addresses that nobody listens on until the test ends.
 func FreeAddresses(t testing.TB, n int) []string {
 	t.Helper()
-	addresses := make([]string, 0, n)
-	for tries := 0; len(addresses) < n; tries++ {
-		if tries == 1000 {
-			t.Fatalf("%d free ports were not found from %d to %d", n, firstPort, lastPort)
-		}
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		defer listener.Close()
-		addresses = append(addresses, address)
+	ports, err := loopback.Reserve(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return addresses
+	t.Cleanup(func() { _ = ports.Close() })
+	return ports.Addresses
 }

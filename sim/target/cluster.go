@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/playhead-load/playhead/loopback"
 )
 
 // Limits of booting a cluster.
@@ -20,15 +20,6 @@ const (
 	askTimeout   = time.Second           // of one question
 	stopTimeout  = 15 * time.Second      // from SIGTERM to SIGKILL
 	maxAnswer    = 1 << 20               // bytes of an answer that are read
-)
-
-// Ports that nodes listen on. They lie below those that systems hand out to
-// outgoing connections (from 32768 on Linux, 49152 elsewhere): while a node is
-// down, the port it needs to come back must not become a client's.
-const (
-	firstPort = 20_000
-	lastPort  = 32_000
-	portTries = 1000
 )
 
 // Options say what cluster to boot.
@@ -47,6 +38,7 @@ type Options struct {
 // but for Leader, which any may ask.
 type Cluster struct {
 	nodes []*Node
+	ports *loopback.Ports
 }
 
 // Start boots a cluster and waits until every node is ready. Whatever it started
@@ -60,11 +52,11 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context, opts Options) error {
-	addresses, err := freeAddresses(2 * opts.Nodes)
-	if err != nil {
+	var err error
+	if c.ports, err = loopback.Reserve(2 * opts.Nodes); err != nil {
 		return err
 	}
-	http, raft := addresses[:opts.Nodes], addresses[opts.Nodes:]
+	http, raft := c.ports.Addresses[:opts.Nodes], c.ports.Addresses[opts.Nodes:]
 	for i := range opts.Nodes {
 		id := fmt.Sprintf("n%d", i+1)
 		node := &Node{
@@ -162,25 +154,8 @@ func (c *Cluster) Stop() error {
 	for _, node := range c.nodes {
 		errs = append(errs, node.waitEnd(time.Until(deadline)))
 	}
-	return errors.Join(errs...)
-}
-
-// freeAddresses finds free ports on loopback. Nothing holds them when it returns,
-// so that the processes can take them.
-func freeAddresses(n int) ([]string, error) {
-	addresses := make([]string, 0, n)
-	var err error
-	for range portTries {
-		if len(addresses) == n {
-			return addresses, nil
-		}
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
-		var listener net.Listener
-		if listener, err = net.Listen("tcp", address); err != nil {
-			continue
-		}
-		defer func() { _ = listener.Close() }()
-		addresses = append(addresses, address)
+	if c.ports != nil {
+		errs = append(errs, c.ports.Close())
 	}
-	return nil, fmt.Errorf("find %d free ports from %d to %d: %w", n, firstPort, lastPort, err)
+	return errors.Join(errs...)
 }

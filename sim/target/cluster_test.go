@@ -186,29 +186,3 @@ func TestABootThatFailsLeavesNothingBehind(t *testing.T) {
 		t.Errorf("%v: want the node's last words", err)
 	}
 }
-
-// While a node is down its port must stay free, however many connections clients
-// open meanwhile.
-func TestPortsAreNotThoseOfOutgoingConnections(t *testing.T) {
-	t.Parallel()
-	addresses, err := freeAddresses(50)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, address := range addresses {
-		_, text, err := net.SplitHostPort(address)
-		port, _ := strconv.Atoi(text)
-		if err != nil || port < firstPort || port >= lastPort || seen[address] {
-			t.Errorf("address %s: %v", address, err)
-		}
-		seen[address] = true
-	}
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if err != nil {
-		t.Skip("this system does not tell its range")
-	}
-	if low, err := strconv.Atoi(string(bytes.Fields(text)[0])); err != nil || low < lastPort {
-		t.Logf("outgoing connections begin at port %d here: a restarted node may find its port taken", low)
-	}
-}

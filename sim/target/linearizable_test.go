@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/raft/rafttest"
 	"github.com/playhead-load/playhead/sim/audit"
 	"github.com/playhead-load/playhead/sim/audit/audittest"
 	"github.com/playhead-load/playhead/sim/driver"
@@ -78,10 +79,7 @@ func bootWired(t *testing.T) (*Cluster, *wires) {
 	t.Helper()
 	opts := options(t, 3)
 	ids := []string{"node-one", "node-two", "node-three"}
-	addresses, err := freeAddresses(2 * len(ids))
-	if err != nil {
-		t.Fatal(err)
-	}
+	addresses := rafttest.FreeAddresses(t, 2*len(ids))
 	wires := newWires(t, ids)
 	cluster := &Cluster{}
 	for i, id := range ids {

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/playhead-load/playhead/raft/rafttest"
 	"github.com/playhead-load/playhead/sim/audit"
 )
 
@@ -200,10 +201,7 @@ func (s *soak) guest() {
 	id := fmt.Sprintf("guest%d", s.guests)
 	voter := s.random.IntN(2) == 0
 	s.note("%s joins, voter %v, is killed, comes back, and leaves", id, voter)
-	addresses, err := freeAddresses(2)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	addresses := rafttest.FreeAddresses(s.t, 2)
 	node := &Node{
 		ID: id, URL: "http://" + addresses[0], binary: s.opts.Binary, env: s.opts.Env, log: filepath.Join(s.opts.LogDir, id+".log"),
 		args: []string{
