@@ -122,7 +122,7 @@ func isLeadership(o *hraft.Observation) bool {
 
 // startRaft builds hashicorp/raft over our stores and port.
 func (n *Node) startRaft(logger hclog.Logger) (err error) {
-	n.store.applied = n.machine.applied.Load
+	n.store.applied, n.store.closing = n.machine.applied.Load, n.closing
 	cache, err := hraft.NewLogCache(cachedEntries, n.store)
 	if err != nil {
 		return err

@@ -54,6 +54,8 @@ type diskStore struct {
 	promise *promise
 
 	applied        func() uint64               // index the state machine shows; nil: 0
+	closing        <-chan struct{}             // closed when the node has no time; nil: never
+	appends        atomic.Uint64               // that were begun
 	damaged        atomic.Pointer[func(error)] // told of damage found by a read; nil while the node starts
 	appendingSince atomic.Int64                // Unix nanoseconds; 0: no append under way
 	refused        atomic.Pointer[refusedAppend]
@@ -78,6 +80,7 @@ func (s *diskStore) StoreLogs(logs []*hraft.Log) error {
 			return err
 		}
 	}
+	s.appends.Add(1)
 	s.appendingSince.Store(time.Now().UnixNano())
 	defer s.appendingSince.Store(0)
 	err := s.write(logs)
@@ -166,17 +169,35 @@ func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 	if first, err := s.kept.FirstIndex(); err != nil || from > first || s.kind != LogStoreBoltDB {
 		return s.kept.DeleteRange(from, to) // the end of the log goes at once, or it would have a hole
 	}
-	for ; from <= to; from += deletedAtOnce {
+	for appends := s.appends.Load(); from <= to; from += deletedAtOnce {
+		begun := time.Now()
 		if err := s.kept.DeleteRange(from, min(from+deletedAtOnce-1, to)); err != nil {
 			return err
+		}
+		if now := s.appends.Load(); now != appends {
+			appends = now
+			s.giveWay(deletionPause * time.Since(begun))
 		}
 	}
 	return nil
 }
 
-// deletedAtOnce is how many entries a snapshot takes off the beginning of a B+tree at
-// once: appends wait for each deletion.
-const deletedAtOnce = 256
+// The beginning of a B+tree is deleted in pieces, for which appends wait. While there
+// are any, each piece is followed by a pause of so many times what it took: the lock
+// within goes to whom it pleases.
+const (
+	deletedAtOnce = 32 // entries
+	deletionPause = 3
+)
+
+func (s *diskStore) giveWay(to time.Duration) {
+	timer := time.NewTimer(to)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closing:
+	}
+}
 
 // IsMonotonic implements hraft.MonotonicLogStore: whether the log can have no gap.
 func (s *diskStore) IsMonotonic() bool { return s.kind == LogStoreWAL }
