@@ -19,7 +19,13 @@ const maxSnapshot = 5 * time.Minute
 // stall is how a cluster answers at a rate that it can well take: with nothing else to
 // do, and while its leader writes a snapshot.
 type stall struct {
-	calm, during result
+	calm, during part
+}
+
+// part of a row at a pace.
+type part struct {
+	result
+	peakBytes int64 // the most that one server had resident until its end
 }
 
 // snapshotter is a cluster whose leader writes a snapshot when it is told to.
@@ -37,7 +43,10 @@ func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s
 	}
 	rest, cancel := context.WithTimeout(ctx, cfg.duration)
 	defer cancel()
-	if s.calm, err = l.runPaced(ctx, r.pace, rest.Done()); err != nil {
+	if s.calm.result, err = l.runPaced(ctx, r.pace, rest.Done()); err != nil {
+		return s, err
+	}
+	if s.calm.peakBytes, err = c.peakBytes(); err != nil {
 		return s, err
 	}
 	written := make(chan struct{})
@@ -46,8 +55,12 @@ func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s
 		defer close(written)
 		return leader.snapshot(ctx)
 	})
-	s.during, err = l.runPaced(ctx, r.pace, written)
-	return s, errors.Join(err, group.Wait())
+	s.during.result, err = l.runPaced(ctx, r.pace, written)
+	if err = errors.Join(err, group.Wait()); err != nil {
+		return s, err
+	}
+	s.during.peakBytes, err = c.peakBytes()
+	return s, err
 }
 
 // runPaced is an open loop: together the connections send so many events a second,
@@ -121,17 +134,18 @@ func (c *playheadCluster) snapshot(ctx context.Context) error {
 	return nil
 }
 
-var stallColumns = fmt.Sprintf("\n  %-58s %9s %7s %7s %7s %7s %7s\n", "load, sent at a rate", "events/s", "took s", "p50 ms", "p99 ms", "p99.9", "max")
+var stallColumns = fmt.Sprintf("\n  %-58s %9s %7s %7s %7s %7s %7s %12s\n",
+	"load, sent at a rate", "events/s", "took s", "p50 ms", "p99 ms", "p99.9", "max", "MiB at most")
 
 func (t *table) addStall(out io.Writer, r row, s stall) {
 	fmt.Fprint(out, t.columns)
 	t.columns = ""
-	for _, part := range []struct {
+	for _, p := range []struct {
 		when string
-		result
+		part
 	}{{r.String(), s.calm}, {"  while the leader writes a snapshot", s.during}} {
-		fmt.Fprintf(out, "  %-58s %9.0f %7.1f %7.1f %7.1f %7.1f %7.1f\n", part.when, float64(part.events)/part.took.Seconds(), part.took.Seconds(),
-			quantileMS(part.latencyUS, 50), quantileMS(part.latencyUS, 99), quantileMS(part.latencyUS, 99.9), float64(part.latencyUS.Max())/1000)
+		fmt.Fprintf(out, "  %-58s %9.0f %7.1f %7.1f %7.1f %7.1f %7.1f %12.0f\n", p.when, float64(p.events)/p.took.Seconds(), p.took.Seconds(),
+			quantileMS(p.latencyUS, 50), quantileMS(p.latencyUS, 99), quantileMS(p.latencyUS, 99.9), float64(p.latencyUS.Max())/1000, float64(p.peakBytes)/(1<<20))
 	}
 }
 
