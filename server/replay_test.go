@@ -450,3 +450,48 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	b.ReportMetric(events*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
+
+// TestDecodedAheadIsDecodedAlike: whatever part of a frame has room to be decoded ahead,
+// and wherever it is broken, applying it comes to what applying each command does.
+func TestDecodedAheadIsDecodedAlike(t *testing.T) {
+	t.Parallel()
+	var sound, broken []archive.Entry
+	for i, c := range append(manyCommands(4, 100, 200), goldenCommand{bytes: appendAccountCommand(nil, goldenRules, 1, 4)}) {
+		sound = append(sound, archive.Entry{Index: uint64(i + 1), StampMS: goldenStamp, Command: c.bytes})
+		if i == 2 {
+			c.bytes = c.bytes[:len(c.bytes)-1]
+		}
+		broken = append(broken, archive.Entry{Index: uint64(i + 1), StampMS: goldenStamp, Command: c.bytes})
+	}
+	for _, c := range []struct {
+		entries      []archive.Entry
+		room, events int
+		applied      uint64
+	}{
+		{sound, 0, 0, 5}, {sound, 99, 0, 5}, {sound, 100, 100, 5}, {sound, 250, 200, 5}, {sound, 400, 400, 5}, {sound, 1000, 400, 5},
+		{broken, 0, 0, 2}, {broken, 100, 100, 2}, {broken, 1000, 200, 2},
+	} {
+		plain := newFold()
+		for i := range c.applied {
+			if _, err := plain.apply(c.entries[i].StampMS, c.entries[i].Command); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := &frame{Record: archive.Record{Kind: archive.Entries, Entries: c.entries}, events: make([]viewing.Event, 0, c.room)}
+		f.decode(&wire.Decoder{})
+		if len(f.events) != c.events {
+			t.Errorf("room for %d: %d events decoded ahead, want %d", c.room, len(f.events), c.events)
+		}
+		p := player{fold: newFold()}
+		err := p.take(f)
+		if p.Applied != c.applied || (err == nil) != (c.applied == 5) {
+			t.Errorf("room for %d: applied up to %d, want %d: %v", c.room, p.Applied, c.applied, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "entry 3") {
+			t.Errorf("room for %d: %v, want the entry named", c.room, err)
+		}
+		if err == nil && p.digest() != plain.state.Digest() {
+			t.Errorf("room for %d: another state", c.room)
+		}
+	}
+}
