@@ -92,21 +92,6 @@ func (c *command) uints(to ...*uint64) error {
 	return nil
 }
 
-// events is how many events a command tells, which stand in its rest from then on.
-func (c *command) events() (int, error) {
-	switch c.kind {
-	case commandStart:
-		return 1, nil
-	case commandEvents:
-		count, err := c.uint()
-		if err != nil || count > wire.MaxEvents {
-			return 0, errCommand
-		}
-		return int(count), nil
-	}
-	return 0, nil
-}
-
 // decoder is the log's: its bytes were valid when they were written and are
 // checksummed since.
 func (c *command) event(decoder *wire.Decoder, e *viewing.Event) (err error) {

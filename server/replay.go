@@ -10,18 +10,13 @@ import (
 	"time"
 
 	"github.com/playhead-load/playhead/server/archive"
-	"github.com/playhead-load/playhead/viewing"
-	"github.com/playhead-load/playhead/viewing/wire"
 )
 
 // MostNamed is how many gaps, and how many damages, a replay names; it counts all.
 const MostNamed = 1000
 
-// How far a replay reads, decompresses and decodes ahead of applying.
-const (
-	framesAhead = 4
-	eventsAhead = 8192 // of a frame; what has more is decoded as it is applied
-)
+// replayAhead is how many frames are read and decompressed ahead of applying.
+const replayAhead = 4
 
 // Replay is what a replay of an archive has found so far.
 type Replay struct {
@@ -124,70 +119,37 @@ type player struct {
 	fold fold
 }
 
-// frame is a record whose first commands are taken apart already.
-type frame struct {
-	archive.Record
-	events []viewing.Event // of those commands, one after another
-}
-
-// decode takes commands apart, up to the first that cannot be or has no room: that one
-// and those after it are left to who applies them, and so is saying what is wrong.
-func (f *frame) decode(decoder *wire.Decoder) {
-	f.events = f.events[:0]
-	for i := range f.Entries {
-		before := len(f.events)
-		c, err := parseCommand(f.Entries[i].Command)
-		if err != nil {
-			return
-		}
-		count, err := c.events()
-		if err != nil || before+count > cap(f.events) {
-			return
-		}
-		f.events = f.events[:before+count]
-		for j := range f.events[before:] {
-			if c.event(decoder, &f.events[before+j]) != nil {
-				f.events = f.events[:before]
-				return
-			}
-		}
-	}
-}
-
-// play applies what another goroutine reads and decodes ahead. It returns after that
-// has ended.
+// play applies what another goroutine reads ahead. It returns after that has ended.
 func (p *player) play(ctx context.Context, reader *archive.Reader, each func()) error {
-	ahead := make(chan *frame, framesAhead)
-	free := make(chan *frame, framesAhead)
-	for range framesAhead {
-		free <- &frame{events: make([]viewing.Event, 0, eventsAhead)}
+	ahead := make(chan *archive.Record, replayAhead)
+	free := make(chan *archive.Record, replayAhead)
+	for range replayAhead {
+		free <- &archive.Record{}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var readErr error
 	go func() {
 		defer close(ahead)
-		var decoder wire.Decoder
 		for {
-			f := <-free // it comes back, whatever becomes of it
+			rec := <-free // it comes back, whatever becomes of it
 			if readErr = ctx.Err(); readErr == nil {
-				readErr = reader.Next(&f.Record)
+				readErr = reader.Next(rec)
 			}
 			if readErr != nil {
 				return
 			}
-			f.decode(&decoder)
-			ahead <- f // has room for all there are
+			ahead <- rec // has room for all there are
 		}
 	}()
 	var err error
-	for f := range ahead {
+	for rec := range ahead {
 		if err == nil {
-			if err = p.take(f); err != nil {
+			if err = p.take(rec); err != nil {
 				stop()
 			}
 			each()
 		}
-		free <- f
+		free <- rec
 	}
 	stop()
 	switch {
@@ -199,7 +161,7 @@ func (p *player) play(ctx context.Context, reader *archive.Reader, each func()) 
 	return fmt.Errorf("replay %s: stopped after entry %d: %w", p.Dir, p.Applied, readErr)
 }
 
-func (p *player) take(rec *frame) error {
+func (p *player) take(rec *archive.Record) error {
 	switch rec.Kind {
 	case archive.Entries:
 		return p.apply(rec)
@@ -222,11 +184,10 @@ func (p *player) take(rec *frame) error {
 	return nil
 }
 
-func (p *player) apply(rec *frame) error {
+func (p *player) apply(rec *archive.Record) error {
 	if len(p.Gaps) > 0 {
 		return nil
 	}
-	p.fold.ahead = rec.events
 	for i := range rec.Entries {
 		e := &rec.Entries[i]
 		if _, err := p.fold.apply(e.StampMS, e.Command); err != nil {

@@ -39,8 +39,7 @@ type fold struct {
 	stamp   viewing.Millis // the leader's clock in the newest command
 	told    uint64         // events of all commands since it was made
 	decoder wire.Decoder
-	events  [eventsAtOnce]viewing.Event // for use by next
-	ahead   []viewing.Event             // of the commands that come next, where they are decoded already
+	events  [eventsAtOnce]viewing.Event // for use by apply
 }
 
 func newFold() fold { return fold{state: viewing.NewState(viewing.Rules{})} }
@@ -83,12 +82,13 @@ func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
 	case commandEvents:
 		return v.applyEvents(&c)
 	case commandStart:
-		e, err := v.next(&c, 1)
-		if err != nil {
+		e := &v.events[0]
+		e.Reset()
+		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
 		v.told++
-		return v.state.Start(v.stamp, &e[0]), nil
+		return v.state.Start(v.stamp, e), nil
 	case commandAccount:
 		var account, streams uint64
 		if err := c.uints(&account, &streams); err != nil {
@@ -111,47 +111,34 @@ func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
 const eventsAtOnce = 32
 
 func (v *fold) applyEvents(c *command) (any, error) {
-	count, err := c.events()
-	if err != nil {
-		return nil, err
+	count, err := c.uint()
+	if err != nil || count > wire.MaxEvents {
+		return nil, errCommand
 	}
-	v.told += uint64(count)
+	v.told += count
 	outcomes := make([]viewing.Outcome, 0, count)
-	for len(outcomes) < count {
-		events, err := v.next(c, min(count-len(outcomes), eventsAtOnce))
-		if err != nil {
+	pending := 0
+	observe := func() {
+		outcomes = v.state.ObserveAll(v.stamp, v.events[:pending], outcomes)
+		pending = 0
+	}
+	for range count {
+		e := &v.events[pending]
+		e.Reset()
+		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
-		outcomes = v.observe(events, outcomes)
-	}
-	return outcomes, nil
-}
-
-// next is the next n events of a command, at most eventsAtOnce of them.
-func (v *fold) next(c *command, n int) (events []viewing.Event, err error) {
-	if len(v.ahead) > 0 {
-		events, v.ahead = v.ahead[:n], v.ahead[n:]
-		return events, nil
-	}
-	events = v.events[:n]
-	for i := range events {
-		if err := c.event(&v.decoder, &events[i]); err != nil {
-			return nil, err
-		}
-	}
-	return events, nil
-}
-
-func (v *fold) observe(events []viewing.Event, outcomes []viewing.Outcome) []viewing.Outcome {
-	from := 0
-	for i := range events {
-		if sabotageDrops(&events[i]) {
-			outcomes = v.state.ObserveAll(v.stamp, events[from:i], outcomes)
+		if sabotageDrops(e) {
+			observe()
 			outcomes = append(outcomes, viewing.Outcome{Status: viewing.Accepted})
-			from = i + 1
+			continue
+		}
+		if pending++; pending == eventsAtOnce {
+			observe()
 		}
 	}
-	return v.state.ObserveAll(v.stamp, events[from:], outcomes)
+	observe()
+	return outcomes, nil
 }
 
 // size is how much the state holds, and what it and those before it have moved.
