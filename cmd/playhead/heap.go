@@ -30,7 +30,8 @@ func boundGarbage(ctx context.Context) {
 	ticker := time.NewTicker(heapEvery)
 	defer ticker.Stop()
 	now := defaultGarbage
-	defer func() { debug.SetGCPercent(defaultGarbage) }()
+	before := debug.SetGCPercent(now)
+	defer debug.SetGCPercent(before)
 	live := []metrics.Sample{{Name: liveHeap}}
 	for {
 		select {
@@ -46,13 +47,10 @@ func boundGarbage(ctx context.Context) {
 	}
 }
 
-// garbagePercent is how much garbage there may be to so many bytes that are alive. It
-// comes in steps, since each change stops the world for a moment.
+// garbagePercent is how much garbage there may be to so many bytes that are alive.
 func garbagePercent(live uint64) int {
-	const step = 5
 	if live <= garbageBytes {
 		return defaultGarbage
 	}
-	percent := int(garbageBytes * 100 / live)
-	return max(percent-percent%step, leastGarbage)
+	return max(int(garbageBytes*100/live), leastGarbage)
 }
