@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -110,7 +108,7 @@ func (w *world) change(t *rapid.T) {
 	w.now += Millis(rapid.SampledFrom([]int{0, 1, 1000, 29_999, 40_000}).Draw(t, "wait"))
 	did, do := drawChange(t, w.now)
 	want := do(w.plain)
-	if diff := cmp.Diff(want, do(w.state), cmpopts.EquateEmpty()); diff != "" {
+	if diff := difference(want, do(w.state)); diff != "" {
 		t.Fatalf("%s (-plain +state):\n%s", did, diff)
 	}
 	do(w.warm)
@@ -181,7 +179,7 @@ func (w *world) restore(t *rapid.T, c *capturedWorld) {
 		t.Fatal(err)
 	}
 	restored.SetCold(c.cold)
-	if diff := cmp.Diff(c.answers, answers(sure{restored}, c.now), cmpopts.EquateEmpty()); diff != "" {
+	if diff := difference(c.answers, answers(sure{restored}, c.now)); diff != "" {
 		t.Fatalf("restored (-plain +restored):\n%s", diff)
 	}
 	if restored.Digest() != c.digest {
@@ -234,7 +232,7 @@ func TestWhatLeftMemoryIsNotMissed(t *testing.T) {
 			if step%16 != 15 && step != steps-1 {
 				continue
 			}
-			if diff := cmp.Diff(answers(w.plain, w.now), answers(sure{w.state}, w.now), cmpopts.EquateEmpty()); diff != "" {
+			if diff := difference(answers(w.plain, w.now), answers(sure{w.state}, w.now)); diff != "" {
 				t.Fatalf("(-plain +state):\n%s", diff)
 			}
 		}

@@ -2,12 +2,24 @@ package viewing
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
+
+// difference is empty where two answers are the same, and an empty list is the same as
+// none. Most are, which is found sooner without cmp.
+func difference(want, got any) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	return cmp.Diff(want, got, cmpopts.EquateEmpty())
+}
 
 // sessionNamed makes the id of a session from a short name, nameOf finds the name.
 func sessionNamed(name string) (id SessionID) {

@@ -6,8 +6,6 @@ import (
 	"math"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -131,13 +129,13 @@ func TestStateAgreesWithThePlainRules(t *testing.T) {
 		for step := range steps {
 			now += Millis(rapid.SampledFrom([]int{0, 1, 1000, 29_999, 40_000}).Draw(t, "wait"))
 			did, got, want := drawStep(t, now, state, plain)
-			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := difference(want, got); diff != "" {
 				t.Fatalf("%s (-plain +state):\n%s", did, diff)
 			}
 			if step%8 != 0 && step != steps-1 { // to ask everything after each step is slow
 				continue
 			}
-			if diff := cmp.Diff(answers(plain, now), answers(sure{state}, now), cmpopts.EquateEmpty()); diff != "" {
+			if diff := difference(answers(plain, now), answers(sure{state}, now)); diff != "" {
 				t.Fatalf("after %s (-plain +state):\n%s", did, diff)
 			}
 		}
@@ -145,7 +143,7 @@ func TestStateAgreesWithThePlainRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(answers(sure{state}, now), answers(sure{restored}, now), cmpopts.EquateEmpty()); diff != "" {
+		if diff := difference(answers(sure{state}, now), answers(sure{restored}, now)); diff != "" {
 			t.Fatalf("restored (-state +restored):\n%s", diff)
 		}
 		if state.Digest() != restored.Digest() {
@@ -266,7 +264,7 @@ func TestTextsBeyondTheDictionary(t *testing.T) {
 	if len(state.texts.all) != maxTexts {
 		t.Errorf("%d texts in the dictionary, want %d", len(state.texts.all), maxTexts)
 	}
-	if diff := cmp.Diff(answers(plain, now), answers(sure{state}, now), cmpopts.EquateEmpty()); diff != "" {
+	if diff := difference(answers(plain, now), answers(sure{state}, now)); diff != "" {
 		t.Errorf("(-plain +state):\n%s", diff)
 	}
 	restored, err := ReadState(bytes.NewReader(state.AppendBinary(nil)))
@@ -356,7 +354,7 @@ func TestObserveAllIsObserveOfEach(t *testing.T) {
 			for i := range again {
 				want = append(want, one.Observe(serverClock, &again[i]))
 			}
-			if diff := cmp.Diff(want, together.ObserveAll(serverClock, events, nil), cmpopts.EquateEmpty()); diff != "" {
+			if diff := difference(want, together.ObserveAll(serverClock, events, nil)); diff != "" {
 				t.Fatalf("(-one by one +together):\n%s", diff)
 			}
 		}
