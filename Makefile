@@ -31,7 +31,7 @@ fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each
 	@set -e; for file in $$(grep -rl '^func Fuzz' --include=*_test.go .); do \
 	  for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
 	    echo "$$(dirname $$file) $$name"; \
-	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),1m) ./$$(dirname $$file); \
+	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 1s ./$$(dirname $$file); \
 	  done; \
 	done
 

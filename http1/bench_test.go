@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"syscall"
 	"testing"
 	"time"
@@ -72,4 +73,28 @@ func BenchmarkNetHTTP(b *testing.B) {
 			_ = r.Body.Close()
 		}
 	})
+}
+
+// BenchmarkServer is a small POST and its answer, by Server and by net/http.
+func BenchmarkServer(b *testing.B) {
+	whole := httptest.NewServer(http.HandlerFunc(ping))
+	b.Cleanup(whole.Close)
+	_, plain := serve(b, &http.Server{Handler: http.HandlerFunc(ping)})
+	for name, address := range map[string]string{"plain": plain, "net/http": whole.Listener.Addr().String()} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			defer reportCPU(b)()
+			b.SetParallelism(16)
+			b.RunParallel(func(pb *testing.PB) {
+				c := dial(b, address, 0)
+				request := post(benchBody)
+				for pb.Next() {
+					if a, err := c.Do(request, time.Now().Add(soon)); err != nil || a.Status != 200 {
+						b.Error(a, err)
+						return
+					}
+				}
+			})
+		})
+	}
 }

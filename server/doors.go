@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/playhead-load/playhead/http1"
 	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/server/token"
 )
@@ -185,7 +186,7 @@ func (s *Server) Reload() error {
 // door is a listener and what answers there.
 type door struct {
 	listener net.Listener
-	http     *http.Server
+	http     *http1.Server
 }
 
 func (d door) serve() error {
@@ -223,15 +224,15 @@ func (s *Server) openDoors(cfg Config) error {
 		inner.max = maxAdminConnections
 		s.admin = inner
 		forClients = []audience{forAll, forDevices}
-		s.open = append(s.open, door{s.secure(inner), newHTTP(cfg, s.routes(checked, forAll, forAdmins))})
+		s.open = append(s.open, door{s.secure(inner), http1.NewServer(newHTTP(cfg, s.routes(checked, forAll, forAdmins)))})
 	}
 	s.http = newHTTP(cfg, s.routes(checked, forClients...))
-	s.open = append(s.open, door{s.secure(s.listener), s.http})
+	s.open = append(s.open, door{s.secure(s.listener), http1.NewServer(s.http)})
 	peers := newHTTP(cfg, s.routes(false, forAll, forDevices, forAdmins)) // who passes a request on has asked
 	peers.BaseContext = func(net.Listener) context.Context {
 		return context.WithValue(context.Background(), passedOn{}, true)
 	}
-	s.open = append(s.open, door{s.node.Forwarded(), peers})
+	s.open = append(s.open, door{s.node.Forwarded(), http1.NewServer(peers)})
 	return nil
 }
 

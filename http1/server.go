@@ -1,0 +1,226 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Between tries to accept a connection, after an error that may pass.
+const (
+	leastAcceptPause = 5 * time.Millisecond
+	mostAcceptPause  = time.Second
+)
+
+// Server answers what clients and load generators mostly send for less than net/http
+// does: requests of HTTP/1.1 that are plain, in that they arrive with their head whole,
+// say their length and ask for nothing that most do not. They find the handler and the
+// time-outs of an [http.Server], and its answers. With the first request that is
+// anything else a connection passes to that server, for good: what is not understood
+// here is never guessed at.
+//
+// A handler must be done with its request and its writer when it returns. Its context
+// ends with the connection, but a client that goes away is not noticed before the
+// handler has returned. There is no hijacking, there are no trailers and no
+// informational answers; of requests that were passed on TLS is nil.
+type Server struct {
+	whole   *http.Server
+	handed  handover
+	closing atomic.Bool
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[*serverConn]bool
+	empty    chan struct{} // closed once closing and without a connection
+}
+
+// NewServer returns a server in front of whole, which is its own from then on. Of its
+// fields Handler, BaseContext, ErrorLog and the time-outs count for plain requests too.
+func NewServer(whole *http.Server) *Server {
+	return &Server{
+		whole:  whole,
+		handed: handover{conns: make(chan net.Conn), done: make(chan struct{})},
+		conns:  map[*serverConn]bool{},
+		empty:  make(chan struct{}),
+	}
+}
+
+// Serve answers on the connections of l, which it closes, until Shutdown or Close. It is
+// to be called once. Its error is never nil: [http.ErrServerClosed] after those.
+func (s *Server) Serve(l net.Listener) error {
+	defer func() { _ = l.Close() }()
+	s.mu.Lock()
+	s.listener = l
+	closing := s.closing.Load()
+	s.mu.Unlock()
+	if closing {
+		return http.ErrServerClosed
+	}
+	base := context.Background()
+	if s.whole.BaseContext != nil {
+		base = s.whole.BaseContext(l)
+	}
+	base = context.WithValue(base, http.ServerContextKey, s.whole)
+	s.handed.address = l.Addr()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.whole.Serve(&s.handed) // until it is closed
+	}()
+	err := s.accept(base, l)
+	_ = s.handed.Close()
+	<-ended
+	return err
+}
+
+func (s *Server) accept(base context.Context, l net.Listener) error {
+	pause := leastAcceptPause
+	for {
+		conn, err := l.Accept()
+		var passing interface{ Temporary() bool }
+		switch {
+		case err == nil:
+			pause = leastAcceptPause
+			s.begin(base, conn)
+		case s.closing.Load():
+			return http.ErrServerClosed
+		case errors.As(err, &passing) && passing.Temporary(): // out of descriptors, say
+			s.logf("accept on %s: %v; again in %v", l.Addr(), err, pause)
+			time.Sleep(pause)
+			pause = min(2*pause, mostAcceptPause)
+		default:
+			return err
+		}
+	}
+}
+
+// begin serves a connection, unless the server is closing.
+func (s *Server) begin(base context.Context, conn net.Conn) {
+	c := newServerConn(s, conn)
+	s.mu.Lock()
+	closing := s.closing.Load()
+	if !closing {
+		s.conns[c] = true
+	}
+	s.mu.Unlock()
+	if closing {
+		_ = conn.Close()
+		return
+	}
+	go c.serve(base)
+}
+
+// forget is told of a connection that has ended, or passed to net/http.
+func (s *Server) forget(c *serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.checkEmpty()
+}
+
+// checkEmpty is called with mu held.
+func (s *Server) checkEmpty() {
+	if !s.closing.Load() || len(s.conns) > 0 {
+		return
+	}
+	select {
+	case <-s.empty:
+	default:
+		close(s.empty)
+	}
+}
+
+// Shutdown ends Serve, closes the connections that have no request under way, and waits
+// for the others to be answered, for as long as ctx allows.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.stop(func(c *serverConn) bool { return c.state.CompareAndSwap(waiting, over) })
+	err = errors.Join(err, s.whole.Shutdown(ctx))
+	select {
+	case <-s.empty:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, ctx.Err())
+	}
+}
+
+// Close ends Serve and closes every connection.
+func (s *Server) Close() error {
+	err := s.stop(func(c *serverConn) bool { c.state.Store(over); return true })
+	return errors.Join(err, s.whole.Close())
+}
+
+// stop closes the listener, and the connections of which end says so.
+func (s *Server) stop(end func(*serverConn) bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing.Store(true)
+	var err error
+	if s.listener != nil {
+		if err = s.listener.Close(); errors.Is(err, net.ErrClosed) {
+			err = nil
+		}
+	}
+	for c := range s.conns {
+		if end(c) {
+			_ = c.conn.Close()
+		}
+	}
+	s.checkEmpty()
+	return err
+}
+
+func (s *Server) logf(format string, args ...any) {
+	if s.whole.ErrorLog != nil {
+		s.whole.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
+}
+
+// handover is the listener by which net/http is passed connections.
+type handover struct {
+	address net.Addr
+	conns   chan net.Conn
+	done    chan struct{}
+	once    sync.Once
+}
+
+// Accept implements net.Listener.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case conn := <-h.conns:
+		return conn, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h *handover) Addr() net.Addr { return h.address }
+
+// heard is a connection of which some bytes were read already.
+type heard struct {
+	net.Conn
+	bytes []byte
+}
+
+// Read implements net.Conn.
+func (h *heard) Read(p []byte) (int, error) {
+	if len(h.bytes) == 0 {
+		return h.Conn.Read(p)
+	}
+	n := copy(p, h.bytes)
+	h.bytes = h.bytes[n:]
+	return n, nil
+}
