@@ -15,7 +15,10 @@ type texts struct {
 	numbers map[string]uint16
 	all     []string
 	hashes  []uint64
+	recent  [recentTexts]uint16 // by slot: to look in the map costs more
 }
+
+const recentTexts = 64
 
 func newTexts() texts {
 	t := texts{numbers: map[string]uint16{}}
@@ -25,7 +28,12 @@ func newTexts() texts {
 
 // number finds a text, or adds it where there is room, and is plainText otherwise.
 func (t *texts) number(text string) uint16 {
+	recent := &t.recent[recentSlot(text)]
+	if t.all[*recent] == text {
+		return *recent
+	}
 	if n, ok := t.numbers[text]; ok {
+		*recent = n
 		return n
 	}
 	if len(t.all) == maxTexts {
@@ -39,4 +47,14 @@ func (t *texts) add(text string) {
 	t.numbers[text] = uint16(len(t.all))
 	t.all = append(t.all, text)
 	t.hashes = append(t.hashes, hashText(text))
+}
+
+// recentSlot tells texts apart by where they differ, at the front as rungs or at the end
+// as codes.
+func recentSlot(text string) uint {
+	n := uint(len(text))
+	if n == 0 {
+		return 0
+	}
+	return (uint(text[0])*5 + uint(text[n/2])*17 + uint(text[n-1])*29 + n) % recentTexts
 }
