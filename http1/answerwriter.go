@@ -13,7 +13,8 @@ import (
 
 const (
 	// heldBytes of an answer are held back, for its length to be told if that is all.
-	heldBytes = 2 << 10
+	heldBytes  = 2 << 10
+	sniffBytes = 512 // of which http.DetectContentType makes a type
 	// sendBytes are sent at once, of an answer that comes in pieces.
 	sendBytes = 16 << 10
 )
@@ -24,15 +25,16 @@ type answerWriter struct {
 	header http.Header
 	names  []string // of header
 
-	*answerBytes       // once there is something
-	status       int   // 0: not told yet
-	length       int64 // of the body, as the handler has told it; -1: it has not
-	written      int64 // of the body
-	typed        bool  // the handler has told the body's type, or encoding
-	begun        bool  // the head is done
-	chunked      bool
-	close        bool
-	full         bool // the handler answers before it has read all
+	bytes   *answerBytes // once there is something
+	status  int          // 0: not told yet
+	length  int64        // of the body, as the handler has told it; -1: it has not
+	written int64        // of the body
+	typed   bool         // the handler has told the body's type, or encoding
+	begun   bool         // the head is done
+	chunked bool
+	close   bool
+	full    bool  // the handler answers before it has read all
+	failed  error // to send: nothing more is
 }
 
 // answerBytes are what is to be sent, and the first of the body until the head is done.
@@ -53,27 +55,25 @@ func (w *answerWriter) EnableFullDuplex() error { w.full = true; return nil }
 
 // SetReadDeadline is for http.ResponseController.
 func (w *answerWriter) SetReadDeadline(deadline time.Time) error {
-	w.conn.readBy = deadline
-	return w.conn.conn.SetReadDeadline(deadline)
+	return w.conn.setReadDeadline(deadline)
 }
 
 // SetWriteDeadline is for http.ResponseController.
 func (w *answerWriter) SetWriteDeadline(deadline time.Time) error {
-	w.conn.writeBy = deadline
-	return w.conn.conn.SetWriteDeadline(deadline)
+	return w.conn.setWriteDeadline(deadline)
 }
 
 // WriteHeader implements http.ResponseWriter. The headers are those of this moment.
 func (w *answerWriter) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("invalid status %d", status)) // as net/http does
+	}
 	if w.status != 0 || status < 200 {
 		return
 	}
-	if status > 999 {
-		panic(fmt.Sprintf("invalid status %d", status)) // as net/http does
-	}
 	w.status = status
-	w.answerBytes = answerBuffers.Get().(*answerBytes)
-	out := append(w.out[:0], "HTTP/1.1 "...)
+	w.bytes = answerBuffers.Get().(*answerBytes)
+	out := append(w.bytes.out[:0], "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(status), 10)
 	out = append(out, ' ')
 	if text := http.StatusText(status); text != "" {
@@ -92,14 +92,16 @@ func (w *answerWriter) WriteHeader(status int) {
 	if _, told := w.header["Date"]; !told {
 		out = appendDate(out)
 	}
-	w.out, w.held = out, w.held[:0]
+	w.bytes.out, w.bytes.held = out, w.bytes.held[:0]
 }
 
 func (w *answerWriter) appendHeader(out []byte, name string, values []string) []byte {
 	switch name {
 	case "Content-Length":
-		if length, err := strconv.ParseInt(values[0], 10, 64); len(values) == 1 && err == nil && length >= 0 {
-			w.length = length
+		if len(values) == 1 {
+			if length, err := strconv.ParseInt(values[0], 10, 64); err == nil && length >= 0 {
+				w.length = length
+			}
 		}
 		return out // where it belongs, or not at all
 	case "Connection":
@@ -109,6 +111,9 @@ func (w *answerWriter) appendHeader(out []byte, name string, values []string) []
 		return out
 	case "Content-Type", "Content-Encoding":
 		w.typed = true
+		if w.status == http.StatusNotModified {
+			return out
+		}
 	}
 	if !only(name, inToken) {
 		return out
@@ -147,12 +152,12 @@ func (w *answerWriter) Write(p []byte) (int, error) {
 	}
 	w.written += int64(len(p))
 	if !w.begun && w.length < 0 && w.written <= heldBytes {
-		w.held = append(w.held, p...)
+		w.bytes.held = append(w.bytes.held, p...)
 		return len(p), nil
 	}
 	if !w.begun {
 		w.chunked = w.length < 0
-		w.begin(p)
+		w.endHead(p)
 	}
 	if err := w.add(p); err != nil {
 		return 0, err
@@ -160,17 +165,18 @@ func (w *answerWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// begin ends the head, and goes on with what was held back; p comes after that. What of
-// the body was not read is first: a client may not listen before it has sent all.
-func (w *answerWriter) begin(p []byte) {
+// endHead ends the head, and goes on with what was held back; p comes after that. It
+// reads what of the body the handler has not, as far as the client sends it: that may not
+// listen before it has sent all.
+func (w *answerWriter) endHead(p []byte) {
 	w.begun = true
-	w.close = !w.full && !w.conn.body.drain() || w.close || w.conn.server.closing.Load()
-	if len(w.held) > 0 {
-		p = w.held
+	if !w.full && w.conn.body.drain() != nil || w.conn.server.closing.Load() {
+		w.close = true
 	}
-	out := w.out
-	if !w.typed && len(p) > 0 {
-		out = append(append(append(out, "Content-Type: "...), http.DetectContentType(p)...), "\r\n"...)
+	out, held := w.bytes.out, w.bytes.held
+	if !w.typed && len(held)+len(p) > 0 {
+		first := append(held, p[:min(len(p), max(0, sniffBytes-len(held)))]...)
+		out = append(append(append(out, "Content-Type: "...), http.DetectContentType(first)...), "\r\n"...)
 	}
 	switch {
 	case bodiless(w.status):
@@ -182,20 +188,23 @@ func (w *answerWriter) begin(p []byte) {
 	if w.close {
 		out = append(out, "Connection: close\r\n"...)
 	}
-	w.out = append(out, "\r\n"...)
-	if len(w.held) > 0 {
-		w.append(w.held)
+	w.bytes.out = append(out, "\r\n"...)
+	if len(held) > 0 {
+		w.frame(held)
 	}
 }
 
-// append adds to what is to be sent.
-func (w *answerWriter) append(p []byte) {
-	if !w.chunked {
-		w.out = append(w.out, p...)
-		return
+// frame adds a part of the body to what is to be sent.
+func (w *answerWriter) frame(p []byte) {
+	out := w.bytes.out
+	if w.chunked {
+		out = append(strconv.AppendInt(out, int64(len(p)), 16), "\r\n"...)
 	}
-	out := append(strconv.AppendInt(w.out, int64(len(p)), 16), "\r\n"...)
-	w.out = append(append(out, p...), "\r\n"...)
+	out = append(out, p...)
+	if w.chunked {
+		out = append(out, "\r\n"...)
+	}
+	w.bytes.out = out
 }
 
 // add adds to the body, and sends what has come together.
@@ -204,23 +213,23 @@ func (w *answerWriter) add(p []byte) error {
 		if err := w.send(); err != nil {
 			return err
 		}
-		_, err := w.conn.conn.Write(p)
-		return err
+		_, w.failed = w.conn.conn.Write(p)
+		return w.failed
 	}
-	w.append(p)
-	if len(w.out) < sendBytes {
-		return nil
+	w.frame(p)
+	if len(w.bytes.out) < sendBytes {
+		return w.failed
 	}
 	return w.send()
 }
 
+// send sends what has come together, unless something before it was not.
 func (w *answerWriter) send() error {
-	if len(w.out) == 0 {
-		return nil
+	if w.failed == nil && len(w.bytes.out) > 0 {
+		_, w.failed = w.conn.conn.Write(w.bytes.out)
 	}
-	_, err := w.conn.conn.Write(w.out)
-	w.out = w.out[:0]
-	return err
+	w.bytes.out = w.bytes.out[:0]
+	return w.failed
 }
 
 // FlushError is for http.ResponseController.
@@ -230,7 +239,7 @@ func (w *answerWriter) FlushError() error {
 	}
 	if !w.begun {
 		w.chunked = w.length < 0 && !bodiless(w.status)
-		w.begin(nil)
+		w.endHead(nil)
 	}
 	return w.send()
 }
@@ -241,18 +250,18 @@ func (w *answerWriter) finish() bool {
 		w.WriteHeader(http.StatusOK)
 	}
 	if !w.begun {
-		w.begin(nil)
+		w.endHead(nil)
 	}
 	if w.chunked {
-		w.out = append(w.out, "0\r\n\r\n"...)
+		w.bytes.out = append(w.bytes.out, "0\r\n\r\n"...)
 	}
 	err := w.send()
-	if cap(w.out) <= 2*sendBytes {
-		answerBuffers.Put(w.answerBytes)
+	if cap(w.bytes.out) <= 2*sendBytes {
+		answerBuffers.Put(w.bytes)
 	}
-	w.answerBytes = nil
+	w.bytes = nil
 	short := w.length > w.written && !bodiless(w.status) // net/http closes too
-	return err == nil && !short && !w.close && w.conn.body.drain()
+	return err == nil && !short && !w.close && w.conn.body.drain() == nil
 }
 
 // dated is the line of a second.

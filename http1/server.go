@@ -24,10 +24,11 @@ const (
 // anything else a connection passes to that server, for good: what is not understood
 // here is never guessed at.
 //
-// A handler must be done with its request and its writer when it returns. Its context
-// ends with the connection, but a client that goes away is not noticed before the
-// handler has returned. There is no hijacking, there are no trailers and no
-// informational answers; of requests that were passed on TLS is nil.
+// A handler reads its request and writes its answer on one goroutine at a time, and is
+// done with both when it returns. Its context ends with the connection, or by Close: a
+// client that goes away is not noticed before the handler has returned. There is no
+// hijacking, no parsing of multipart forms, no trailer and no informational answer; of
+// requests that were passed on TLS is nil, and ReadHeaderTimeout may count twice.
 type Server struct {
 	whole   *http.Server
 	handed  handover
@@ -39,8 +40,8 @@ type Server struct {
 	empty    chan struct{} // closed once closing and without a connection
 }
 
-// NewServer returns a server in front of whole, which is its own from then on. Of its
-// fields Handler, BaseContext, ErrorLog and the time-outs count for plain requests too.
+// NewServer returns a server in front of whole, which is its own from then on and has a
+// Handler. That, BaseContext, ErrorLog and the time-outs count for plain requests too.
 func NewServer(whole *http.Server) *Server {
 	return &Server{
 		whole:  whole,
@@ -70,11 +71,12 @@ func (s *Server) Serve(l net.Listener) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = s.whole.Serve(&s.handed) // until it is closed
+		_ = s.whole.Serve(&s.handed) // until s is closed
 	}()
 	err := s.accept(base, l)
-	_ = s.handed.Close()
-	<-ended
+	if s.closing.Load() { // else connections that are open are served on, as by net/http
+		<-ended
+	}
 	return err
 }
 
@@ -86,7 +88,7 @@ func (s *Server) accept(base context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			pause = leastAcceptPause
-			s.begin(base, conn)
+			s.take(base, conn)
 		case s.closing.Load():
 			return http.ErrServerClosed
 		case errors.As(err, &passing) && passing.Temporary(): // out of descriptors, say
@@ -99,9 +101,9 @@ func (s *Server) accept(base context.Context, l net.Listener) error {
 	}
 }
 
-// begin serves a connection, unless the server is closing.
-func (s *Server) begin(base context.Context, conn net.Conn) {
-	c := newServerConn(s, conn)
+// take serves a connection, unless the server is closing.
+func (s *Server) take(base context.Context, conn net.Conn) {
+	c := newServerConn(base, s, conn)
 	s.mu.Lock()
 	closing := s.closing.Load()
 	if !closing {
@@ -109,10 +111,10 @@ func (s *Server) begin(base context.Context, conn net.Conn) {
 	}
 	s.mu.Unlock()
 	if closing {
-		_ = conn.Close()
+		c.end()
 		return
 	}
-	go c.serve(base)
+	go c.serve()
 }
 
 // forget is told of a connection that has ended, or passed to net/http.
@@ -138,7 +140,11 @@ func (s *Server) checkEmpty() {
 // Shutdown ends Serve, closes the connections that have no request under way, and waits
 // for the others to be answered, for as long as ctx allows.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.stop(func(c *serverConn) bool { return c.state.CompareAndSwap(waiting, over) })
+	err := s.stop(func(c *serverConn) {
+		if c.state.CompareAndSwap(waiting, over) {
+			c.end()
+		}
+	})
 	err = errors.Join(err, s.whole.Shutdown(ctx))
 	select {
 	case <-s.empty:
@@ -148,14 +154,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close ends Serve and closes every connection.
+// Close ends Serve, closes every connection and ends what handlers wait for.
 func (s *Server) Close() error {
-	err := s.stop(func(c *serverConn) bool { c.state.Store(over); return true })
+	err := s.stop(func(c *serverConn) {
+		c.state.Store(over)
+		c.end()
+	})
 	return errors.Join(err, s.whole.Close())
 }
 
-// stop closes the listener, and the connections of which end says so.
-func (s *Server) stop(end func(*serverConn) bool) error {
+// stop closes the listener, and calls end for each connection.
+func (s *Server) stop(end func(*serverConn)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing.Store(true)
@@ -166,9 +175,7 @@ func (s *Server) stop(end func(*serverConn) bool) error {
 		}
 	}
 	for c := range s.conns {
-		if end(c) {
-			_ = c.conn.Close()
-		}
+		end(c)
 	}
 	s.checkEmpty()
 	return err
@@ -209,18 +216,27 @@ func (h *handover) Close() error {
 // Addr implements net.Listener.
 func (h *handover) Addr() net.Addr { return h.address }
 
-// heard is a connection of which some bytes were read already.
+// heard is a connection of which something was read already.
 type heard struct {
 	net.Conn
-	bytes []byte
+	said []byte
 }
 
 // Read implements net.Conn.
 func (h *heard) Read(p []byte) (int, error) {
-	if len(h.bytes) == 0 {
+	if len(h.said) == 0 {
 		return h.Conn.Read(p)
 	}
-	n := copy(p, h.bytes)
-	h.bytes = h.bytes[n:]
+	n := copy(p, h.said)
+	h.said = h.said[n:]
 	return n, nil
+}
+
+// CloseWrite is for net/http, which lets a client read an answer before it closes over
+// what that has still sent.
+func (h *heard) CloseWrite() error {
+	if half, ok := h.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }

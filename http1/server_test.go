@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,7 @@ func tell(w http.ResponseWriter, r *http.Request) {
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		fmt.Fprintf(&seen, "%q: %q\n", name, r.Header[name])
 	}
-	if !strings.HasPrefix(r.URL.Path, "/unread") {
+	if !strings.HasPrefix(r.URL.Path, "/unread") && r.URL.Path != "/back" {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(&seen, "%q %v\n", body, err)
 	}
@@ -54,10 +55,24 @@ func tell(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	case "/long":
 		seen.WriteString(strings.Repeat("x", 40_000))
+	case "/html":
+		_, _ = io.WriteString(w, "<")
+		seen.Reset()
+		seen.WriteString("html>" + strings.Repeat("x", 3*heldBytes))
+	case "/back": // the answer begins before the request is read
+		_, _ = io.WriteString(w, strings.Repeat("x", 2*heldBytes))
+		_, err := r.Body.Read(make([]byte, 1))
+		fmt.Fprint(w, err)
+		return
+	case "/lowstatus":
+		w.WriteHeader(99)
 	case "/edge":
 		seen.WriteString(strings.Repeat("x", max(0, heldBytes-seen.Len())))
-	case "/none", "/unchanged", "/empty", "/unread/none":
-		w.WriteHeader(map[string]int{"/none": 204, "/unchanged": 304, "/empty": 200, "/unread/none": 401}[r.URL.Path])
+	case "/none", "/unchanged", "/unchanged/typed", "/empty", "/unread/none":
+		if strings.HasSuffix(r.URL.Path, "/typed") {
+			w.Header().Set("Content-Type", "application/json")
+		}
+		w.WriteHeader(map[string]int{"/none": 204, "/unchanged": 304, "/unchanged/typed": 304, "/empty": 200, "/unread/none": 401}[r.URL.Path])
 		return
 	case "/odd":
 		w.WriteHeader(599)
@@ -159,14 +174,21 @@ var silent = log.New(io.Discard, "", 0)
 // net/http waits a while before it closes on some.
 func newPair(t *testing.T) (whole, plain scripts) {
 	whole, plain = make(scripts), make(scripts)
+	of := func() *http.Server {
+		return &http.Server{Handler: http.HandlerFunc(tell), ErrorLog: silent, MaxHeaderBytes: 16 << 10}
+	}
+	alone, front := of(), NewServer(of())
 	var serving sync.WaitGroup
-	serving.Go(func() {
-		_ = (&http.Server{Handler: http.HandlerFunc(tell), ErrorLog: silent, MaxHeaderBytes: 16 << 10}).Serve(whole)
+	serving.Go(func() { _ = alone.Serve(whole) })
+	serving.Go(func() { _ = front.Serve(plain) })
+	t.Cleanup(func() {
+		close(whole)
+		close(plain)
+		if err := errors.Join(alone.Close(), front.Close()); err != nil {
+			t.Error(err)
+		}
+		serving.Wait()
 	})
-	serving.Go(func() {
-		_ = NewServer(&http.Server{Handler: http.HandlerFunc(tell), ErrorLog: silent, MaxHeaderBytes: 16 << 10}).Serve(plain)
-	})
-	t.Cleanup(func() { close(whole); close(plain); serving.Wait() })
 	return whole, plain
 }
 
@@ -202,7 +224,7 @@ func same(t *testing.T, whole, plain scripts, segments ...[]byte) {
 		got[last] = strings.Replace(got[last], ", close false\n", ", close true\n", 1)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%q: (-net/http +Server)\n%s", segments, diff)
+		t.Errorf("%.200q: (-net/http +Server)\n%s", segments, diff)
 	}
 }
 
@@ -248,7 +270,7 @@ var requests = func() []string {
 	}
 	for _, path := range []string{
 		"/length", "/short", "/over", "/typed", "/split", "/close", "/long", "/edge", "/none", "/unchanged", "/empty", "/odd",
-		"/twice", "/flush", "/abort", "/pieces", "/unread", "/unread/none", "/unread/now",
+		"/twice", "/flush", "/abort", "/pieces", "/html", "/back", "/lowstatus", "/unchanged/typed", "/unread", "/unread/none", "/unread/now",
 	} {
 		list = append(list, "GET "+path+" HTTP/1.1\r\nHost: playhead\r\n\r\n",
 			"POST "+path+" HTTP/1.1\r\nHost: playhead\r\nContent-Length: 5000\r\n\r\n"+strings.Repeat("b", 5000))
@@ -448,6 +470,149 @@ func TestServerShutdown(t *testing.T) {
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) { l <- string(p); return len(p), nil }
+
+// TestAnAnswerThatIsCutIsTheLast: what a client was not sent is not followed by another
+// answer, which would stand in its middle.
+func TestAnAnswerThatIsCutIsTheLast(t *testing.T) {
+	t.Parallel()
+	const brief = 100 * time.Millisecond
+	cut := make(chan error, 1)
+	_, address := serve(t, &http.Server{WriteTimeout: brief, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/long" {
+			_, _ = io.WriteString(w, "another answer")
+			return
+		}
+		const length = 32 << 20
+		w.Header().Set("Content-Length", strconv.Itoa(length))
+		_, err := w.Write(make([]byte, length))
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		_, again := w.Write(nil)
+		cut <- errors.Join(err, again)
+	})})
+	conn := dialTCP(t, address)
+	send(t, conn, string(get("/long"))+string(get("/another")))
+	if err := <-cut; !isTimeout(err) {
+		t.Fatalf("an answer that is not read: %v", err)
+	}
+	if sent := wantEnd(t, "cut", conn); strings.Contains(sent, "another answer") {
+		t.Error("the next answer stands in the middle of the one that was cut")
+	}
+}
+
+// TestEarlyAnswerIsRead: also by a client that has not sent all, of what net/http answers.
+func TestEarlyAnswerIsRead(t *testing.T) {
+	t.Parallel()
+	_, address := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	})})
+	conn := dialTCP(t, address)
+	send(t, conn, fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", 8<<20, strings.Repeat("b", 300<<10)))
+	if sent := wantEnd(t, "early", conn); !strings.HasPrefix(sent, "HTTP/1.1 413 ") {
+		t.Errorf("answered %q", sent)
+	}
+}
+
+// TestNoLengthIsNone: a handler may say that it tells no length.
+func TestNoLengthIsNone(t *testing.T) {
+	t.Parallel()
+	_, address := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Length"] = nil
+	})})
+	if a, err := dial(t, address, 0).Do(get("/"), time.Now().Add(soon)); err != nil || a.Status != 200 || len(a.Body) != 0 {
+		t.Errorf("%v, %v", a, err)
+	}
+}
+
+// TestCloseEndsWaiting: what a handler waits for ends with the server.
+func TestCloseEndsWaiting(t *testing.T) {
+	t.Parallel()
+	begun, ended := make(chan struct{}), make(chan struct{})
+	server, address := serve(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-r.Context().Done()
+		close(ended)
+	})})
+	send(t, dialTCP(t, address), string(get("/")))
+	<-begun
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+}
+
+// TestConnectionsOutliveTheirListener: they are answered on, plain or not.
+func TestConnectionsOutliveTheirListener(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := NewServer(&http.Server{Handler: http.HandlerFunc(ping)})
+	served := make(chan error)
+	go func() { served <- server.Serve(l) }()
+	conn := dialTCP(t, l.Addr().String())
+	answers := bufio.NewReader(conn)
+	for i, text := range []string{string(get("/")), string(get("/")), "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"} {
+		if i == 1 {
+			_ = l.Close()
+			if err := <-served; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Serve: %v", err)
+			}
+		}
+		send(t, conn, text)
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if body, err := io.ReadAll(answer.Body); string(body) != string(pong) || err != nil {
+			t.Errorf("%q: answered %q, %v", text, body, err)
+		}
+		_ = answer.Body.Close()
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNothingIsTimedBetweenAnswersOverTLS: there it answers for itself now and then, and
+// an old deadline would be the end of the connection.
+func TestNothingIsTimedBetweenAnswersOverTLS(t *testing.T) {
+	t.Parallel()
+	for _, quiet := range []bool{true, false} {
+		inner, client := net.Pipe()
+		conn := &timed{Conn: inner}
+		server := NewServer(&http.Server{ReadHeaderTimeout: time.Minute, WriteTimeout: time.Minute, Handler: http.HandlerFunc(ping)})
+		c := newServerConn(t.Context(), server, conn)
+		c.quiet = quiet
+		go c.serve()
+		for range 2 {
+			send(t, client, string(get("/")))
+			answer, err := http.ReadResponse(bufio.NewReader(client), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+		}
+		_ = client.Close()
+		<-c.request.Context().Done()
+		if got := conn.cleared.Load(); (got == 2) == quiet {
+			t.Errorf("quiet %v: the deadline was cleared %d times in two answers", quiet, got)
+		}
+	}
+}
+
+// timed counts how often its write deadline is taken away.
+type timed struct {
+	net.Conn
+	cleared atomic.Int32
+}
+
+func (c *timed) SetWriteDeadline(deadline time.Time) error {
+	if deadline.IsZero() {
+		c.cleared.Add(1)
+	}
+	return c.Conn.SetWriteDeadline(deadline)
+}
 
 // TestServerSurvivesAPanic: the connection ends, others go on, and it is logged.
 func TestServerSurvivesAPanic(t *testing.T) {

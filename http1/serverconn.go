@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -32,17 +33,19 @@ const (
 	over                   // by Shutdown or Close
 )
 
-// serverConn is one client's connection. Its goroutine alone uses it, but for state.
+// serverConn is one client's connection. Its goroutine alone uses it, but for state and end.
 type serverConn struct {
 	server *Server
 	conn   net.Conn
+	cancel context.CancelFunc // of what its handlers wait for
 	state  atomic.Int32
 
-	buf        []byte
-	begin, end int // of what was read and is not used yet
-	lineEnds   int // passed over since the last request
+	buf      []byte
+	unread   []byte // of it
+	lineEnds int    // passed over since the last request
 
 	readBy, writeBy time.Time // the deadlines that are set
+	quiet           bool      // nothing is written between answers
 
 	blank   http.Request // what all requests of the connection have in common
 	request http.Request
@@ -51,26 +54,36 @@ type serverConn struct {
 	answer  answerWriter
 }
 
-func newServerConn(s *Server, conn net.Conn) *serverConn {
+func newServerConn(base context.Context, s *Server, conn net.Conn) *serverConn {
 	c := &serverConn{server: s, conn: conn}
+	base, c.cancel = context.WithCancel(context.WithValue(base, http.LocalAddrContextKey, conn.LocalAddr()))
+	c.blank = *(&http.Request{
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: conn.RemoteAddr().String(),
+	}).WithContext(base)
+	_, c.quiet = conn.(syscall.Conn) // TLS answers for itself now and then
 	c.head.header = http.Header{}
 	c.body.conn = c
 	c.answer.conn, c.answer.header = c, http.Header{}
 	return c
 }
 
-func (c *serverConn) serve(base context.Context) {
-	ctx, cancel := context.WithCancel(context.WithValue(base, http.LocalAddrContextKey, c.conn.LocalAddr()))
-	defer cancel()
-	defer c.server.forget(c)
-	c.blank = *(&http.Request{
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: c.conn.RemoteAddr().String(),
-	}).WithContext(ctx)
-	if c.greet() && c.serveAll() {
-		c.handOver()
-		return
-	}
+// end closes the connection. It may be called from any goroutine.
+func (c *serverConn) end() {
+	c.cancel()
 	_ = c.conn.Close()
+}
+
+func (c *serverConn) serve() {
+	defer c.server.forget(c)
+	handed := false
+	defer func() {
+		if !handed {
+			c.end()
+		}
+	}()
+	if c.greet() && c.serveAll() {
+		handed = c.handOver()
+	}
 }
 
 // serveAll answers requests until the connection is over, or until one is not plain,
@@ -78,17 +91,17 @@ func (c *serverConn) serve(base context.Context) {
 func (c *serverConn) serveAll() (more bool) {
 	c.buf = make([]byte, plainHeadBytes)
 	for answered := false; c.await(answered); {
-		if c.skipLineEnds(); c.begin == c.end {
+		if c.skipLineEnds(); len(c.unread) == 0 {
 			if !c.rest() {
 				return false
 			}
 			continue
 		}
-		length, plain := c.head.parse(c.buf[c.begin:c.end])
+		length, plain := c.head.parse(c.unread)
 		if !plain {
 			return true
 		}
-		c.begin += length
+		c.unread = c.unread[length:]
 		if !c.exchange() || !c.rest() {
 			return false
 		}
@@ -99,6 +112,9 @@ func (c *serverConn) serveAll() (more bool) {
 
 // rest says whether another request may come.
 func (c *serverConn) rest() bool {
+	if !c.quiet && !c.writeBy.IsZero() && c.setWriteDeadline(time.Time{}) != nil {
+		return false
+	}
 	if !c.state.CompareAndSwap(answering, waiting) {
 		return false
 	}
@@ -111,38 +127,39 @@ func (c *serverConn) skipLineEnds() {
 	if c.request.Method != http.MethodPost {
 		return
 	}
-	for c.begin < c.end && c.lineEnds < mostLineEnds && (c.buf[c.begin] == '\r' || c.buf[c.begin] == '\n') {
-		c.begin++
+	for len(c.unread) > 0 && c.lineEnds < mostLineEnds && (c.unread[0] == '\r' || c.unread[0] == '\n') {
+		c.unread = c.unread[1:]
 		c.lineEnds++
 	}
 }
 
-// greet gives a client ReadHeaderTimeout for its first request, and what TLS does before.
+// greet gives a client a time for its first request, and what TLS does before.
 func (c *serverConn) greet() bool {
-	if within := c.server.whole.ReadHeaderTimeout; within > 0 {
-		c.readBy = time.Now().Add(within)
-		if c.conn.SetReadDeadline(c.readBy) != nil {
-			return false
-		}
+	within := c.server.whole.ReadHeaderTimeout
+	if within == 0 {
+		within = c.server.whole.ReadTimeout
+	}
+	if within > 0 && c.setReadDeadline(time.Now().Add(within)) != nil {
+		return false
 	}
 	secured, ok := c.conn.(*tls.Conn)
 	if !ok {
 		return true
 	}
-	if secured.SetWriteDeadline(c.readBy) != nil {
+	if c.setWriteDeadline(c.readBy) != nil {
 		return false
 	}
 	if err := secured.Handshake(); err != nil {
-		var clear tls.RecordHeaderError
-		if errors.As(err, &clear) && clear.Conn != nil && looksLikeHTTP(clear.RecordHeader) {
-			_, _ = io.WriteString(clear.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		var notTLS tls.RecordHeaderError
+		if errors.As(err, &notTLS) && notTLS.Conn != nil && looksLikeHTTP(notTLS.RecordHeader) {
+			_, _ = io.WriteString(notTLS.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 		}
 		c.server.logf("TLS handshake with %s: %v", c.conn.RemoteAddr(), err)
 		return false
 	}
 	state := secured.ConnectionState()
 	c.blank.TLS = &state
-	return true
+	return c.setWriteDeadline(time.Time{}) == nil
 }
 
 func looksLikeHTTP(begin [5]byte) bool {
@@ -155,15 +172,15 @@ func looksLikeHTTP(begin [5]byte) bool {
 
 // await waits until a client has sent something, and says whether it is to be answered.
 func (c *serverConn) await(answered bool) bool {
-	if c.begin == c.end { // else it did not wait for the answer before
-		if answered && !c.readLazily(c.idleTimeout()) {
+	if len(c.unread) == 0 { // else it did not wait for the answer before
+		if answered && !c.readWithin(c.idleTimeout()) {
 			return false
 		}
 		n, err := c.conn.Read(c.buf)
 		if n == 0 && err != nil {
 			return false
 		}
-		c.begin, c.end = 0, n
+		c.unread = c.buf[:n]
 	}
 	return c.state.CompareAndSwap(waiting, answering)
 }
@@ -176,86 +193,98 @@ func (c *serverConn) idleTimeout() time.Duration {
 	return c.server.whole.ReadTimeout
 }
 
-// readLazily lets reading end after a time-out, or up to lazily thereafter.
-func (c *serverConn) readLazily(timeout time.Duration) bool {
-	return !renewed(&c.readBy, timeout) || c.conn.SetReadDeadline(c.readBy) == nil
+// readWithin lets reading end after a time-out, or up to lazily thereafter.
+func (c *serverConn) readWithin(timeout time.Duration) bool {
+	deadline, changed := renew(c.readBy, timeout)
+	return !changed || c.setReadDeadline(deadline) == nil
 }
 
-func (c *serverConn) writeLazily(timeout time.Duration) bool {
-	return !renewed(&c.writeBy, timeout) || c.conn.SetWriteDeadline(c.writeBy) == nil
+// writeWithin is readWithin for writing.
+func (c *serverConn) writeWithin(timeout time.Duration) bool {
+	deadline, changed := renew(c.writeBy, timeout)
+	return !changed || c.setWriteDeadline(deadline) == nil
 }
 
-// renewed sets a deadline anew unless it is within lazily after the time-out; without a
-// time-out there is none.
-func renewed(deadline *time.Time, timeout time.Duration) bool {
+// renew returns another deadline unless this one is within lazily after the time-out;
+// without a time-out there is none.
+func renew(deadline time.Time, timeout time.Duration) (next time.Time, changed bool) {
 	if timeout <= 0 {
-		had := !deadline.IsZero()
-		*deadline = time.Time{}
-		return had
+		return time.Time{}, !deadline.IsZero()
 	}
 	now := time.Now()
 	if left := deadline.Sub(now); left >= timeout && left <= timeout+lazily {
-		return false
+		return deadline, false
 	}
-	*deadline = now.Add(timeout + lazily)
-	return true
+	return now.Add(timeout + lazily), true
+}
+
+func (c *serverConn) setReadDeadline(deadline time.Time) error {
+	c.readBy = deadline
+	return c.conn.SetReadDeadline(deadline)
+}
+
+func (c *serverConn) setWriteDeadline(deadline time.Time) error {
+	c.writeBy = deadline
+	return c.conn.SetWriteDeadline(deadline)
 }
 
 // exchange answers the request whose head was parsed, and says whether the connection
 // takes another.
-func (c *serverConn) exchange() bool {
+func (c *serverConn) exchange() (more bool) {
 	c.request = c.blank
 	c.head.fill(&c.request)
-	c.body.left = c.request.ContentLength
+	c.body.left, c.body.closed = c.request.ContentLength, false
 	if c.body.left > 0 {
 		c.request.Body = &c.body
 	}
-	if c.body.left > int64(c.end-c.begin) && !c.readLazily(c.server.whole.ReadTimeout) ||
-		!c.writeLazily(c.server.whole.WriteTimeout) {
+	if c.body.left > int64(len(c.unread)) && !c.readWithin(c.server.whole.ReadTimeout) {
+		return false
+	}
+	if !c.writeWithin(c.server.whole.WriteTimeout) {
 		return false
 	}
 	c.answer.reset()
-	return c.handle() && c.answer.finish()
-}
-
-// handle calls the handler, and says whether it returned.
-func (c *serverConn) handle() (returned bool) {
 	defer func() {
 		if trouble := recover(); trouble != nil && trouble != http.ErrAbortHandler { //nolint:errorlint // as net/http compares what was panicked with
 			c.server.logf("panic serving %s: %v\n%s", c.request.RemoteAddr, trouble, debug.Stack())
 		}
 	}()
 	c.server.whole.Handler.ServeHTTP(&c.answer, &c.request)
-	return true
+	return c.answer.finish()
 }
 
 // handOver passes the connection to net/http, with what was read and not answered.
-func (c *serverConn) handOver() {
-	if c.conn.SetDeadline(time.Time{}) == nil {
-		select {
-		case c.server.handed.conns <- &heard{Conn: c.conn, bytes: c.buf[c.begin:c.end]}:
-			return
-		case <-c.server.handed.done:
-		}
+func (c *serverConn) handOver() (handed bool) {
+	if c.conn.SetDeadline(time.Time{}) != nil {
+		return false
 	}
-	_ = c.conn.Close()
+	select {
+	case c.server.handed.conns <- &heard{Conn: c.conn, said: c.unread}:
+		return true
+	case <-c.server.handed.done:
+		return false
+	}
 }
 
 // requestBody reads a body of known length.
 type requestBody struct {
-	conn *serverConn
-	left int64
+	conn   *serverConn
+	left   int64
+	closed bool // what was left is gone
 }
 
 // Read implements io.Reader. The end comes with the last bytes.
 func (b *requestBody) Read(p []byte) (n int, err error) {
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	if b.left == 0 {
 		return 0, io.EOF
 	}
 	p = p[:min(int64(len(p)), b.left)]
-	if c := b.conn; c.begin < c.end {
-		n = copy(p, c.buf[c.begin:c.end])
-		c.begin += n
+	if c := b.conn; len(c.unread) > 0 {
+		n = copy(p, c.unread)
+		c.unread = c.unread[n:]
 	} else {
 		n, err = c.conn.Read(p)
 	}
@@ -274,10 +303,13 @@ func (b *requestBody) Close() error { return nil }
 
 // drain reads what the handler did not want of the body, without which the next request
 // would not be found.
-func (b *requestBody) drain() bool {
+func (b *requestBody) drain() error {
 	if b.left == 0 {
-		return true
+		return nil
 	}
-	_, err := io.Copy(io.Discard, b)
-	return err == nil
+	if _, err := io.Copy(io.Discard, b); err != nil {
+		return err
+	}
+	b.closed = true
+	return nil
 }

@@ -183,11 +183,11 @@ func appendAdmission(dst []byte, id viewing.SessionID, a viewing.Admission, keep
 	return append(dst, `"}`...)
 }
 
-// Values of headers, made once: net/http copies them before it sends them.
+// Values of headers, made once: who answers copies them before they are sent.
 var contentTypeJSON = []string{echo.MIMEApplicationJSON}
 
-// wholeBytes is what net/http holds back of an answer until the handler ends; of a
-// longer one it has to be told the length, or it would cut it into chunks.
+// wholeBytes is what http1 and net/http hold back of an answer until the handler ends; of
+// a longer one they have to be told the length, or they would cut it into chunks.
 const wholeBytes = 2 << 10
 
 // writeJSON sends an answer whole. The names of headers are written as net/http

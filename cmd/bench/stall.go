@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,22 +18,27 @@ import (
 // maxSnapshot is how long a server may take to write a snapshot.
 const maxSnapshot = 5 * time.Minute
 
+// Limits of what a server tells of itself.
+const (
+	maxMetrics = 10 * time.Second
+	maxAnswer  = 4 << 20 // bytes
+)
+
 // stall is how a cluster answers at a rate that it can well take: with nothing else to
 // do, and while its leader writes a snapshot.
 type stall struct {
-	calm, during part
-}
-
-// part of a row at a pace.
-type part struct {
-	result
-	peakBytes int64 // the most that one server had resident until its end
+	calm, during result
+	peakBytes    int64   // the most that one server ever had resident
+	collecting   float64 // of the servers' processor time since their start, what Go's collector took
 }
 
 // snapshotter is a cluster whose leader writes a snapshot when it is told to.
 type snapshotter interface {
 	// snapshot returns when it is written.
 	snapshot(ctx context.Context) error
+	// collectorTime is the processor time that Go's collector took in all servers, as of
+	// each one's newest collection.
+	collectorTime(ctx context.Context) (time.Duration, error)
 }
 
 // measureStall plays a row at its pace, for a while and then for as long as the snapshot
@@ -43,23 +50,28 @@ func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s
 	}
 	rest, cancel := context.WithTimeout(ctx, cfg.duration)
 	defer cancel()
-	if s.calm.result, err = l.runPaced(ctx, r.pace, rest.Done()); err != nil {
-		return s, err
-	}
-	if s.calm.peakBytes, err = c.peakBytes(); err != nil {
+	if s.calm, err = l.runPaced(ctx, r.pace, rest.Done()); err != nil {
 		return s, err
 	}
 	written := make(chan struct{})
-	group, ctx := errgroup.WithContext(ctx)
+	group, together := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(written)
-		return leader.snapshot(ctx)
+		return leader.snapshot(together)
 	})
-	s.during.result, err = l.runPaced(ctx, r.pace, written)
+	s.during, err = l.runPaced(together, r.pace, written)
 	if err = errors.Join(err, group.Wait()); err != nil {
 		return s, err
 	}
-	s.during.peakBytes, err = c.peakBytes()
+	if s.peakBytes, err = c.peakBytes(); err != nil {
+		return s, err
+	}
+	collector, err := leader.collectorTime(ctx)
+	if err != nil {
+		return s, err
+	}
+	all, err := c.cpuTime()
+	s.collecting = collector.Seconds() / all.Seconds()
 	return s, err
 }
 
@@ -118,35 +130,63 @@ func waitUntil(ctx context.Context, due time.Time, over <-chan struct{}) bool {
 func (c *playheadCluster) snapshot(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maxSnapshot)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.leader+"/v1/cluster/snapshot", nil)
+	_, err := ask(ctx, http.MethodPost, c.leader+"/v1/cluster/snapshot")
+	return err
+}
+
+const collectorSeconds = "go_cpu_classes_gc_total_cpu_seconds_total "
+
+func (c *playheadCluster) collectorTime(ctx context.Context) (sum time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, maxMetrics)
+	defer cancel()
+	for _, url := range c.servers.URLs() {
+		text, err := ask(ctx, http.MethodGet, url+"/metrics")
+		if err != nil {
+			return 0, err
+		}
+		_, value, _ := strings.Cut(text, "\n"+collectorSeconds)
+		value, _, _ = strings.Cut(value, "\n")
+		seconds, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s/metrics: %s: %w", url, collectorSeconds, err)
+		}
+		sum += time.Duration(seconds * float64(time.Second))
+	}
+	return sum, nil
+}
+
+func ask(ctx context.Context, method, url string) (text string, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask for a snapshot: %w", err)
+		return "", err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode/100 != 2 {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return fmt.Errorf("ask for a snapshot: %s: %s", response.Status, text)
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err == nil && response.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s %s: %s: %s", method, url, response.Status, body)
 	}
-	return nil
+	return string(body), err
 }
 
-var stallColumns = fmt.Sprintf("\n  %-58s %9s %7s %7s %7s %7s %7s %12s\n",
-	"load, sent at a rate", "events/s", "took s", "p50 ms", "p99 ms", "p99.9", "max", "MiB at most")
+var stallColumns = fmt.Sprintf("\n  %-58s %9s %7s %7s %7s %7s %7s\n",
+	"load, sent at a rate", "events/s", "took s", "p50 ms", "p99 ms", "p99.9", "max")
 
 func (t *table) addStall(out io.Writer, r row, s stall) {
 	fmt.Fprint(out, t.columns)
 	t.columns = ""
 	for _, p := range []struct {
 		when string
-		part
+		result
 	}{{r.String(), s.calm}, {"  while the leader writes a snapshot", s.during}} {
-		fmt.Fprintf(out, "  %-58s %9.0f %7.1f %7.1f %7.1f %7.1f %7.1f %12.0f\n", p.when, float64(p.events)/p.took.Seconds(), p.took.Seconds(),
-			quantileMS(p.latencyUS, 50), quantileMS(p.latencyUS, 99), quantileMS(p.latencyUS, 99.9), float64(p.latencyUS.Max())/1000, float64(p.peakBytes)/(1<<20))
+		fmt.Fprintf(out, "  %-58s %9.0f %7.1f %7.1f %7.1f %7.1f %7.1f\n", p.when, float64(p.events)/p.took.Seconds(), p.took.Seconds(),
+			quantileMS(p.latencyUS, 50), quantileMS(p.latencyUS, 99), quantileMS(p.latencyUS, 99.9), float64(p.latencyUS.Max())/1000)
 	}
+	fmt.Fprintf(out, "  A server took %d MiB at most; collecting garbage, %.2f %% of the servers' processor time since their start.\n",
+		s.peakBytes>>20, 100*s.collecting)
 }
 
 func quantileMS(latencyUS *hdrhistogram.Histogram, percent float64) float64 {

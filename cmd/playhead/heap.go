@@ -1,32 +1,41 @@
 package main
 
 import (
-	"context"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
 
-// How much garbage a node lets lie. Go's default lets it grow to the size of what is
-// alive: gigabytes, beside a state that has no pointers and that the collector passes
-// over in milliseconds. A collection costs the same whether it comes soon or late, so
-// what matters is how much is made between two of them, not how much is alive.
+// How much garbage a process lets lie beside a large state. Go's default lets it grow to
+// the size of what is alive: gigabytes, beside a state that has no pointers and that the
+// collector passes over in milliseconds. What a collection costs hardly depends on how
+// much lies there, so it may come sooner.
 const (
-	garbageBytes   = 512 << 20 // until the next collection, where as much is alive
+	garbageBytes   = 512 << 20 // when more than that is alive
 	leastGarbage   = 10        // percent of what is alive
-	defaultGarbage = 100       // percent, Go's own: where less is alive than garbageBytes
+	defaultGarbage = 100       // percent, Go's own: when less is alive
 	heapEvery      = time.Second
 )
 
 const liveHeap = "/gc/heap/live:bytes" // marked by the newest collection
 
-// boundGarbage keeps the garbage of this process small beside its state until ctx ends.
-// It leaves alone one that was told by GOGC how to collect.
-func boundGarbage(ctx context.Context) {
+// boundGarbage keeps the garbage of this process small beside its state until it is
+// told to end; it has ended when end returns. It leaves alone a process that was told by
+// GOGC how to collect.
+func boundGarbage() (end func()) {
 	if os.Getenv("GOGC") != "" {
-		return
+		return func() {}
 	}
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		followHeap(over)
+	}()
+	return func() { close(over); <-ended }
+}
+
+func followHeap(over <-chan struct{}) {
 	ticker := time.NewTicker(heapEvery)
 	defer ticker.Stop()
 	now := defaultGarbage
@@ -36,7 +45,7 @@ func boundGarbage(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-		case <-ctx.Done():
+		case <-over:
 			return
 		}
 		metrics.Read(live)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -35,41 +34,39 @@ func TestGarbageIsBoundedBesideALargeState(t *testing.T) {
 // at the end. Not parallel: the setting is the process's.
 func TestGarbageOfAProcess(t *testing.T) {
 	t.Setenv("GOGC", "")
-	percent := func() int {
-		now := debug.SetGCPercent(defaultGarbage)
-		debug.SetGCPercent(now)
-		return now
-	}
+	before := gcPercent()
 	alive := make([]byte, 1<<30) // untouched: the system gives it no memory
 	runtime.GC()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, end := context.WithCancel(t.Context())
-		go boundGarbage(ctx)
+		end := boundGarbage()
 		time.Sleep(heapEvery)
 		synctest.Wait()
-		if got := percent(); got > 50 || got < leastGarbage {
+		if got := gcPercent(); got > 50 || got < leastGarbage {
 			t.Errorf("%d %% with 1 GiB alive, want 50 at most", got)
 		}
 		end()
-		synctest.Wait()
-		if got := percent(); got != defaultGarbage {
-			t.Errorf("%d %% afterwards, want %d", got, defaultGarbage)
+		if got := gcPercent(); got != before {
+			t.Errorf("%d %% afterwards, want %d", got, before)
 		}
 	})
 	runtime.KeepAlive(alive)
 }
 
 func TestGOGCIsObeyed(t *testing.T) {
+	const own = 200
 	t.Setenv("GOGC", "200")
-	before := debug.SetGCPercent(200)
-	defer debug.SetGCPercent(before)
+	defer debug.SetGCPercent(debug.SetGCPercent(own))
 	synctest.Test(t, func(t *testing.T) {
-		ctx, end := context.WithCancel(t.Context())
-		defer end()
-		go boundGarbage(ctx)
+		defer boundGarbage()()
 		synctest.Wait()
-		if got := debug.SetGCPercent(200); got != 200 {
-			t.Errorf("%d %%, GOGC says 200", got)
+		if got := gcPercent(); got != own {
+			t.Errorf("%d %%, GOGC says %d", got, own)
 		}
 	})
+}
+
+func gcPercent() int {
+	now := debug.SetGCPercent(defaultGarbage)
+	debug.SetGCPercent(now)
+	return now
 }

@@ -177,9 +177,7 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 	if err != nil {
 		return usageError{err}
 	}
-	garbage, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	go boundGarbage(garbage)
+	defer boundGarbage()() // until the node is closed, which ctx does not wait for
 	node, err := server.Open(cfg)
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", cfg.Raft.NodeID, err)
