@@ -21,10 +21,10 @@ ALONE := ./sim ./sim/population ./sim/random ./viewing ./viewing/wire
 
 .PHONY: test
 test: ## every test, with the race detector but for what starts no goroutine
-	cd cmd/bench && $(GO) test -race ./... & bench=$$!; \
-	$(GO) test $(ALONE); alone=$$?; \
-	$(GO) test -race -p 3 -parallel 4 $(filter-out $(ALONE),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
-	wait $$bench && exit $$((alone + others)) # much of it waits: for elections, disks, processes
+	cd cmd/bench && $(GO) test -vet=off -race ./... & bench=$$!; \
+	$(GO) test -vet=off $(ALONE); alone=$$?; \
+	$(GO) test -vet=off -race -p 3 -parallel 4 $(filter-out $(ALONE),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
+	wait $$bench && exit $$((alone + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
 fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each

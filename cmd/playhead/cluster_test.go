@@ -19,8 +19,6 @@ import (
 func TestClusterCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "playhead")
-	build(t, binary)
 	cluster, err := target.Start(t.Context(), target.Options{
 		Binary: binary, DataDir: dir, LogDir: dir, Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2,
 	})

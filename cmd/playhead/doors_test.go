@@ -95,8 +95,6 @@ func (c *guardedCluster) url(i int) string { return "https://" + c.nodes[i].http
 func startGuardedCluster(t *testing.T) *guardedCluster {
 	t.Helper()
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "playhead")
-	build(t, binary)
 	web, peers := rafttest.NewAuthority(t), rafttest.NewAuthority(t)
 	webCert, webKey := rafttest.WritePair(t, dir, "web", web.Issue(t, nil, "localhost"))
 	webCA, peerCA := web.WriteCA(t, filepath.Join(dir, "web-ca.pem")), peers.WriteCA(t, filepath.Join(dir, "peer-ca.pem"))

@@ -27,8 +27,6 @@ warm_up: 1s
 func bootOutside(t *testing.T, keepalive, lease time.Duration) []string {
 	t.Helper()
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "playhead")
-	build(t, binary)
 	cluster, err := target.Start(t.Context(), target.Options{
 		Binary: binary, DataDir: dir, LogDir: dir, Nodes: 3, Keepalive: keepalive, Lease: lease, DefaultStreams: 2,
 	})

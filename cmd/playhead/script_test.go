@@ -15,14 +15,20 @@ import (
 	"github.com/playhead-load/playhead/sim/target/targettest"
 )
 
+// binary is the playhead program of this tree, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) { targettest.Main(m, &binary) }
+
 // TestScript plays the command line as a user would: the real binary, real
 // servers, real files. `playhead-sabotage` is the same program with a server that
 // breaks the promise named in PLAYHEAD_SABOTAGE.
 func TestScript(t *testing.T) {
 	t.Parallel()
-	bin := t.TempDir()
-	build(t, filepath.Join(bin, "playhead"))
-	build(t, filepath.Join(bin, "playhead-sabotage"), "-tags", "sabotage")
+	bin := filepath.Dir(binary)
+	if err := targettest.Build(filepath.Join(bin, "playhead-sabotage"), "-tags", "sabotage"); err != nil {
+		t.Fatal(err)
+	}
 	scenarios, err := filepath.Abs("../../scenarios")
 	if err != nil {
 		t.Fatal(err)
@@ -41,13 +47,6 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip},
 	})
-}
-
-func build(t *testing.T, to string, flags ...string) {
-	t.Helper()
-	if err := targettest.Build(to, flags...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // exits CODE[|CODE…] COMMAND… runs the command and wants it to exit with one of the

@@ -12,9 +12,10 @@ import (
 
 const program = "github.com/playhead-load/playhead/cmd/playhead"
 
-// Build builds the program into the file named, with further flags of go build.
+// Build builds the program into the file named, with further flags of go build. Without
+// what debuggers want it is linked sooner.
 func Build(to string, flags ...string) error {
-	args := append(append([]string{"build"}, flags...), "-o", to, program)
+	args := append(append([]string{"build", "-ldflags=-s -w"}, flags...), "-o", to, program)
 	if output, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("go %v: %w\n%s", args, err, output)
 	}
