@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// A plain request's head is in the first bytes that come, its body no longer than
-	// net/http would read of one that nobody wants.
+	// A plain request's head is in the first bytes that come. Its body is read to its end
+	// also where nobody wants it: as long as a batch of a thousand events, not longer.
 	plainHeadBytes = 4 << 10
-	plainBodyBytes = 256 << 10
+	plainBodyBytes = 1 << 20
 
 	mostLineEnds = 4 // before a request, after a POST
 
