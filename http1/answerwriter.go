@@ -111,7 +111,7 @@ func (w *answerWriter) appendHeader(out []byte, name string, values []string) []
 		return out
 	case "Content-Type", "Content-Encoding":
 		w.typed = true
-		if w.status == http.StatusNotModified {
+		if w.status == http.StatusNotModified && name == "Content-Type" {
 			return out
 		}
 	}

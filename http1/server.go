@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,18 +168,19 @@ func (s *Server) Close() error {
 // stop closes the listener, and calls end for each connection.
 func (s *Server) stop(end func(*serverConn)) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closing.Store(true)
+	listener, conns := s.listener, slices.Collect(maps.Keys(s.conns)) // no other is taken from now on
+	s.checkEmpty()
+	s.mu.Unlock()
 	var err error
-	if s.listener != nil {
-		if err = s.listener.Close(); errors.Is(err, net.ErrClosed) {
+	if listener != nil {
+		if err = listener.Close(); errors.Is(err, net.ErrClosed) {
 			err = nil
 		}
 	}
-	for c := range s.conns {
+	for _, c := range conns { // over TLS a client that does not read makes one wait
 		end(c)
 	}
-	s.checkEmpty()
 	return err
 }
 

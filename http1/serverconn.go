@@ -77,8 +77,9 @@ func (c *serverConn) serve() {
 	defer c.server.forget(c)
 	handed := false
 	defer func() {
+		c.cancel() // the requests before are over, whoever has the connection
 		if !handed {
-			c.end()
+			_ = c.conn.Close()
 		}
 	}()
 	if c.greet() && c.serveAll() {
@@ -112,10 +113,10 @@ func (c *serverConn) serveAll() (more bool) {
 
 // rest says whether another request may come.
 func (c *serverConn) rest() bool {
-	if !c.quiet && !c.writeBy.IsZero() && c.setWriteDeadline(time.Time{}) != nil {
+	if !c.state.CompareAndSwap(answering, waiting) {
 		return false
 	}
-	if !c.state.CompareAndSwap(answering, waiting) {
+	if !c.quiet && !c.writeBy.IsZero() && c.setWriteDeadline(time.Time{}) != nil {
 		return false
 	}
 	return !c.server.closing.Load() || !c.state.CompareAndSwap(waiting, over)
@@ -307,9 +308,7 @@ func (b *requestBody) drain() error {
 	if b.left == 0 {
 		return nil
 	}
-	if _, err := io.Copy(io.Discard, b); err != nil {
-		return err
-	}
+	_, err := io.Copy(io.Discard, b)
 	b.closed = true
-	return nil
+	return err
 }
