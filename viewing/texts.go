@@ -15,10 +15,8 @@ type texts struct {
 	numbers map[string]uint16
 	all     []string
 	hashes  []uint64
-	recent  [recentTexts]uint16 // by slot: to look in the map costs more
+	recent  [TextSlots]uint16 // by TextSlot: to look in the map costs more
 }
-
-const recentTexts = 64
 
 func newTexts() texts {
 	t := texts{numbers: map[string]uint16{}}
@@ -28,7 +26,7 @@ func newTexts() texts {
 
 // number finds a text, or adds it where there is room, and is plainText otherwise.
 func (t *texts) number(text string) uint16 {
-	recent := &t.recent[recentSlot(text)]
+	recent := &t.recent[TextSlot(text)]
 	if t.all[*recent] == text {
 		return *recent
 	}
@@ -49,12 +47,15 @@ func (t *texts) add(text string) {
 	t.hashes = append(t.hashes, hashText(text))
 }
 
-// recentSlot tells texts apart by where they differ, at the front as rungs or at the end
-// as codes.
-func recentSlot(text string) uint {
+// TextSlots is how many slots there are for texts that were told lately; a power of two.
+const TextSlots = 64
+
+// TextSlot is below TextSlots. It tells the few texts that are common at one time apart:
+// rungs such as 3000 and 5800 differ at the front, codes often at the end.
+func TextSlot[T string | []byte](text T) uint {
 	n := uint(len(text))
 	if n == 0 {
 		return 0
 	}
-	return (uint(text[0])*5 + uint(text[n/2])*17 + uint(text[n-1])*29 + n) % recentTexts
+	return (uint(text[0])*5 + uint(text[n/2])*17 + uint(text[n-1])*29 + n) % TextSlots
 }

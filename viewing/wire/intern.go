@@ -2,15 +2,12 @@ package wire
 
 import "github.com/playhead-load/playhead/viewing"
 
-const (
-	maxInterned = 4096 // texts that a Decoder remembers
-	recentTexts = 64   // of them, those found without hashing; a power of two
-)
+const maxInterned = 4096 // texts that a Decoder remembers
 
 // interner gives one string for equal bytes. When it is full it forgets all and
 // begins again, so that junk costs allocations only while it lasts.
 type interner struct {
-	recent [recentTexts]string
+	recent [viewing.TextSlots]string // found without hashing
 	known  map[string]string
 }
 
@@ -19,7 +16,7 @@ func (in *interner) intern(text []byte) (string, bool) {
 	if len(text) == 0 {
 		return "", true
 	}
-	recent := &in.recent[recentSlot(text)]
+	recent := &in.recent[viewing.TextSlot(text)]
 	if *recent == string(text) {
 		return *recent, true
 	}
@@ -43,11 +40,4 @@ func (in *interner) remember(s string) string {
 	}
 	in.known[s] = s
 	return s
-}
-
-// recentSlot tells the few texts that are common at one time apart: rungs such as
-// 3000 and 5800 differ at the front, codes often at the end.
-func recentSlot(text []byte) uint {
-	n := uint(len(text))
-	return (uint(text[0])*5 + uint(text[n/2])*17 + uint(text[n-1])*29 + n) % recentTexts
 }
