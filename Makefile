@@ -27,13 +27,9 @@ test: ## every test, with the race detector but for what starts no goroutine
 	wait $$bench && exit $$((alone + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
-fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each
-	@set -e; for file in $$(grep -rl '^func Fuzz' --include=*_test.go .); do \
-	  for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
-	    echo "$$(dirname $$file) $$name"; \
-	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 1s ./$$(dirname $$file); \
-	  done; \
-	done
+fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
+	@grep -rno --include=*_test.go '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/]*:[0-9]*:func | |; s|$$| $(or $(FUZZTIME),1m)|' | \
+	  GO=$(GO) xargs -P 2 -L 1 .ci/fuzz
 
 .PHONY: soak
 soak: ## ten minutes of random kills, snapshots and changes of members under load; SOAK=1h for longer
