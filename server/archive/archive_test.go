@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -397,12 +398,18 @@ func TestRetention(t *testing.T) {
 		{"by age", Options{KeepFor: 500 * time.Millisecond}, func(kept []uint64, _ int64) string {
 			return unless(kept[0] > 40 && kept[0] <= 50, fmt.Sprintf("from entry %d, want what is younger than entry 50", kept[0]))
 		}},
+		{"by age, in segments that are never full", Options{KeepFor: 400 * time.Millisecond, SegmentBytes: 1 << 20}, func(kept []uint64, _ int64) string {
+			return unless(kept[0] > 50 && kept[0] <= 60, fmt.Sprintf("from entry %d, want what is younger than entry 60, and an eighth", kept[0]))
+		}},
+		{"by size, in segments of an eighth", Options{KeepBytes: 3200, SegmentBytes: -1}, func(kept []uint64, bytes int64) string {
+			return unless(bytes <= 3200 && bytes > 2200 && kept[0] > 1, fmt.Sprintf("%d bytes from entry %d", bytes, kept[0]))
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			opts := c.opts
-			opts.SegmentBytes, opts.blockBytes, opts.Now = 500, 100, func() time.Time { return now }
+			opts.SegmentBytes, opts.blockBytes, opts.Now = cmp.Or(opts.SegmentBytes, 500), 100, func() time.Time { return now }
 			w := mustOpen(t, dir, opts)
 			appendRange(t, w, 1, 100)
 			mustDo(t, w.Sync())

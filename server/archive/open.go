@@ -150,7 +150,7 @@ func (w *Writer) resume(path string) (found bool, err error) {
 // scan counts what is in a segment and returns where its last sound frame ends; 0:
 // it has none.
 func (w *Writer) scan(s *segment) (end int64, err error) {
-	w.commands, w.frames, w.newestMS = 0, 0, 0
+	w.commands, w.frames, w.oldestMS, w.newestMS = 0, 0, 0, 0
 	for {
 		h, payload, err := s.next()
 		var damage *Damage
@@ -173,7 +173,8 @@ func (w *Writer) scan(s *segment) (end int64, err error) {
 		if err := w.adopt(s.header.cluster); err != nil {
 			return 0, err
 		}
-		w.held, w.newestMS = max(w.held, h.last), max(w.newestMS, h.stampMS)
+		w.held = max(w.held, h.last)
+		w.saw(h.stampMS)
 		w.commands += uint64(h.commands)
 		if h.kind != kindFooter {
 			w.frames++

@@ -15,15 +15,17 @@ import (
 const DefaultSegmentBytes = 64 << 20
 
 const (
+	segmentsKept = 8 // at least, of what KeepBytes and KeepFor keep: so exactly are they kept to
+
 	dirMode  = 0o755
 	fileMode = 0o644
 )
 
 // Options say how an archive is kept. The zero value of a field is its default.
 type Options struct {
-	SegmentBytes int64            // a segment is sealed at this size; DefaultSegmentBytes
+	SegmentBytes int64            // a segment is sealed at this size; DefaultSegmentBytes, or an eighth of KeepBytes if that is less
 	KeepBytes    int64            // sealed segments beyond this size of the whole are deleted, oldest first; 0 keeps all
-	KeepFor      time.Duration    // sealed segments whose newest stamp is older are deleted; 0 keeps all
+	KeepFor      time.Duration    // sealed segments whose newest stamp is older are deleted, and one is sealed that spans an eighth of it; 0 keeps all
 	Now          func() time.Time // the clock that KeepFor means; time.Now
 
 	blockBytes int // commands before compression in a frame; blockBytes
@@ -32,6 +34,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.SegmentBytes <= 0 {
 		o.SegmentBytes = DefaultSegmentBytes
+		if o.KeepBytes > 0 {
+			o.SegmentBytes = min(o.SegmentBytes, max(o.KeepBytes/segmentsKept, 1))
+		}
 	}
 	if o.blockBytes <= 0 {
 		o.blockBytes = blockBytes
@@ -65,6 +70,7 @@ type Writer struct {
 	sum      uint32 // of all that is in it
 	commands uint64
 	frames   uint64
+	oldestMS int64 // of its first frame
 	newestMS int64
 	dirty    bool // there is something to fsync
 
@@ -212,14 +218,29 @@ func (w *Writer) write(h frameHeader, payload []byte) error {
 	if err := w.put(h, payload); err != nil {
 		return w.fail(err)
 	}
-	w.held, w.commands, w.newestMS = h.last, w.commands+uint64(h.commands), max(w.newestMS, h.stampMS)
-	if w.size < w.opts.SegmentBytes || w.held < w.first { // without an entry the next would have the same name
+	w.held, w.commands = h.last, w.commands+uint64(h.commands)
+	w.saw(h.stampMS)
+	if !w.full() || w.held < w.first { // without an entry the next would have the same name
 		return nil
 	}
 	if err := w.seal(); err != nil {
 		return w.fail(err)
 	}
 	return w.expire()
+}
+
+// saw takes note of a frame's stamp.
+func (w *Writer) saw(stampMS int64) {
+	if w.newestMS == 0 {
+		w.oldestMS = stampMS
+	}
+	w.newestMS = max(w.newestMS, stampMS)
+}
+
+// full says whether the newest segment is to be sealed, for its size or for its age.
+func (w *Writer) full() bool {
+	span := w.opts.KeepFor.Milliseconds() / segmentsKept
+	return w.size >= w.opts.SegmentBytes || w.opts.KeepFor > 0 && w.newestMS-w.oldestMS > span
 }
 
 func (w *Writer) put(h frameHeader, payload []byte) error {
@@ -250,7 +271,7 @@ func (w *Writer) begin() error {
 		return fmt.Errorf("begin a segment of the archive: %w", err)
 	}
 	w.file, w.path, w.first = file, path, h.first
-	w.size, w.sum, w.commands, w.frames, w.newestMS = 0, 0, 0, 0, 0
+	w.size, w.sum, w.commands, w.frames, w.oldestMS, w.newestMS = 0, 0, 0, 0, 0, 0
 	if err := w.append(h.append(nil)); err != nil {
 		return err
 	}
