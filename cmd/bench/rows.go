@@ -36,7 +36,7 @@ var rows = []row{
 	{name: "1-leader", batch: 1, connections: 512, peers: true},
 	{name: "1-leader-wal", batch: 1, connections: 1024, logStore: "wal"},
 	{name: "1-any", batch: 1, connections: 512, anyNode: true},
-	{name: "1000-full", batch: 1000, connections: 16, sessions: 437_500, titles: 3},
+	{name: "1000-full", batch: 1000, connections: 10, sessions: 700_000, titles: 3},
 	{name: "over-64", batch: 100, connections: 64, sessions: 10, overload: true},
 	{name: "over-2048", batch: 100, connections: 2048, sessions: 10, overload: true},
 	{name: "over-6144", batch: 100, connections: 6144, sessions: 10, overload: true},

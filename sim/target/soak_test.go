@@ -59,6 +59,7 @@ func TestSoak(t *testing.T) {
 		"--target", strings.Join(s.cluster.URLs(), ","), "--out", out)
 	var said bytes.Buffer
 	run.Stdout, run.Stderr = &said, &said
+	run.SysProcAttr = processAttributes() // it ends with the test
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,7 @@ func TestSteady(t *testing.T) {
 		"--target", strings.Join(cluster.URLs(), ","), "--out", filepath.Join(t.TempDir(), "run"))
 	var said strings.Builder
 	run.Stdout, run.Stderr = &said, &said
+	run.SysProcAttr = processAttributes() // it ends with the test
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
