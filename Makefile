@@ -47,6 +47,10 @@ bench: build ## what three processes on this machine take, beside etcd and NATS 
 	cd cmd/bench && $(GO) build -o ../../bin/bench . # a module of its own: the peers are not Playhead's to require
 	bin/bench $(FLAGS)
 
+.PHONY: bench-sim
+bench-sim: ## ten million devices on a virtual clock: events a CPU second, bytes a device; DEVICES=40000000 for more
+	$(GO) test ./sim -run '^$$' -bench Devices -benchtime 100000000x -timeout 30m -args -devices $(or $(DEVICES),10000000)
+
 .PHONY: vuln
 vuln: ## known vulnerabilities; needs the network beyond the module proxy
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...

@@ -3,13 +3,14 @@ package sim
 import (
 	"github.com/playhead-load/playhead/sim/population"
 	"github.com/playhead-load/playhead/sim/random"
-	"github.com/playhead-load/playhead/viewing"
 )
 
 const minutesADay = 24 * 60
 
 // arrivals are the sittings: a Poisson process on each idle device whose rate
-// follows the day, so that the playbacks in progress follow the model's curve.
+// follows the day where it is, so that all playbacks in progress together follow
+// the model's curve. Those of an account's devices are one process, at which the
+// device is drawn when a sitting begins.
 //
 // Playbacks in progress at time t are the arrival rate convolved with g(u), the
 // chance that a playback is in progress u after its sitting began. Both are
@@ -18,7 +19,7 @@ const minutesADay = 24 * 60
 // A busy device cannot begin a sitting: its hazard while idle is the rate over
 // the chance that it is idle, which keeps the rate over all its time.
 type arrivals struct {
-	rate    [minutesADay]float64 // sittings a ms on a device whose load is 1
+	rate    [minutesADay]float64 // sittings a ms on a device whose load is 1, by local time
 	busy    [minutesADay]float64 // chance that such a device is in a sitting
 	rateMax float64
 	busyMax float64
@@ -49,7 +50,7 @@ func (w *wave) divide(n float64) { w.total, w.cos, w.sin = w.total/n, w.cos/n, w
 func newArrivals(model *population.Model, shape sittingShape) *arrivals {
 	a := &arrivals{}
 	trough := model.TroughToPeak.Value
-	depth := (1 - trough) / (1 + trough)
+	depth := localDepth(model.Zones, (1-trough)/(1+trough))
 	peak := model.PeakHour.Value / 24
 	// As complex numbers, cos ωt the real part: curve = rate · g, so rate = curve / g.
 	c, s := depth*random.CosTurn(peak), depth*random.SinTurn(peak)
@@ -72,28 +73,68 @@ func newArrivals(model *population.Model, shape sittingShape) *arrivals {
 	return a
 }
 
+// localDepth is the depth that the day's cosine has in each zone for all zones
+// together to have depth: their peaks are apart, so that it is deeper, 1 at most.
+func localDepth(zones []population.Zone, depth float64) float64 {
+	var cos, sin float64
+	for _, z := range zones {
+		turn := float64(z.OffsetMinutes) / minutesADay
+		cos += float64(z.Share * random.CosTurn(turn))
+		sin += float64(z.Share * random.SinTurn(turn))
+	}
+	return min(1, depth/max(random.Sqrt(float64(cos*cos)+float64(sin*sin)), 1e-9))
+}
+
 // maxBusy bounds the chance that one device is busy, for models that ask for
 // more than a device can do.
 const maxBusy = 0.8
 
-// next is the moment of the first sitting after now of a device with that load
-// that is idle (thinning: Lewis and Shedler 1979).
-func (a *arrivals) next(load float64, now int64, stream *random.Stream) int64 {
-	highest := load * a.rateMax / (1 - min(maxBusy, load*a.busyMax))
-	if !(highest > 0) {
-		return int64(viewing.MaxAt) + 1
+// hazard is the rate of sittings, a ms, of a device with that load while it is idle.
+func (a *arrivals) hazard(load float64, minute int64) float64 {
+	return load * a.rate[minute] / (1 - min(maxBusy, float64(load*a.busy[minute])))
+}
+
+// waitAtMost is how far ahead a sitting is planned.
+const waitAtMost = 20 * dayMS
+
+// next is the moment of the first sitting after now of idle devices with those
+// loads, whose clock is ahead by offset ms (thinning: Lewis and Shedler 1979). Not
+// found: there is none for waitAtMost, and at says when to ask again.
+func (a *arrivals) next(loads []float64, offset, now int64, stream *random.Stream) (at int64, found bool) {
+	highest := 0.0
+	for _, load := range loads {
+		highest += load * a.rateMax / (1 - min(maxBusy, float64(load*a.busyMax)))
 	}
 	wait := 0.0
 	for {
 		wait += stream.Exp() / highest
-		if wait > float64(viewing.MaxAt) {
-			return int64(viewing.MaxAt) + 1
+		if !(wait < waitAtMost) {
+			return now + waitAtMost, false
 		}
 		at := now + 1 + int64(wait)
-		minute := at / minuteMS % minutesADay
-		hazard := load * a.rate[minute] / (1 - min(maxBusy, float64(load*a.busy[minute])))
+		minute := (at + offset) / minuteMS % minutesADay
+		hazard := 0.0
+		for _, load := range loads {
+			hazard += a.hazard(load, minute)
+		}
 		if stream.Float64() < hazard/highest {
-			return at
+			return at, true
 		}
 	}
+}
+
+// which draws the device that a sitting at that moment is on.
+func (a *arrivals) which(loads []float64, offset, at int64, stream *random.Stream) int {
+	minute := (at + offset) / minuteMS % minutesADay
+	total := 0.0
+	for _, load := range loads {
+		total += a.hazard(load, minute)
+	}
+	u := stream.Float64() * total
+	for i, load := range loads {
+		if u -= a.hazard(load, minute); u < 0 {
+			return i
+		}
+	}
+	return len(loads) - 1
 }

@@ -1,80 +1,60 @@
 package sim
 
 import (
-	"github.com/playhead-load/playhead/sim/population"
 	"github.com/playhead-load/playhead/sim/random"
 	"github.com/playhead-load/playhead/viewing"
 )
 
 // The sample that measures sittings: its error of the mean is about 0.5 %.
 const (
-	sampleDevices  = 4096
-	sampleSittings = 16 // of each device
+	sampleViewers  = 4096
+	sampleSittings = 16 // of each viewer
 	sampleBurnIn   = 6  // sittings before, until as many titles are left half-way as ever
 )
 
-// memory is a title left half-way, or none.
-type memory struct {
-	title uint16
-	at    int32 // ms
-}
-
-// measureSittings plays sittings of lone devices, averages their shape, and
-// keeps what each device remembers after them. It depends on the model alone,
-// so every fleet of a model has the same.
-func measureSittings(m *machine, model *population.Model) (sittingShape, []memory) {
+// measureSittings plays sittings of lone viewers, averages their shape, and keeps
+// what each has left half-way after them. It depends on the model alone, so every
+// fleet of a model has the same.
+func measureSittings(m *machine) (sittingShape, []bookmark) {
 	quietly := *m
 	quietly.quiet = true
 	var shape, burnIn sittingShape
-	memories := make([]memory, sampleDevices)
-	for i := range memories {
-		var d device
+	left := make([]bookmark, sampleViewers)
+	for i := range left {
+		var shelf shelf
 		key := random.Key(0, sampleDomain, uint64(i))
-		stream := random.At(key, 0)
-		profiles := sampleProfiles(model, &stream)
-		d.drawn = stream.Counter()
-		for range sampleBurnIn {
-			burnIn.addSitting(&quietly, &d, profiles, key)
+		for n := range uint32(sampleBurnIn) {
+			burnIn.addSitting(&quietly, &shelf, random.Hash(key, n))
 		}
-		for range sampleSittings {
-			shape.addSitting(&quietly, &d, profiles, key)
+		for n := range uint32(sampleSittings) {
+			shape.addSitting(&quietly, &shelf, random.Hash(key, sampleBurnIn+n))
 		}
-		memories[i] = memory{d.remembered, d.rememberedAt}
+		left[i] = shelf[0]
 	}
-	shape.inProgress.divide(sampleDevices * sampleSittings)
-	shape.busy.divide(sampleDevices * sampleSittings)
-	return shape, memories
+	shape.inProgress.divide(sampleViewers * sampleSittings)
+	shape.busy.divide(sampleViewers * sampleSittings)
+	return shape, left
 }
 
-// sampleProfiles draws an account's profiles as often as its viewers sit down.
-func sampleProfiles(model *population.Model, stream *random.Stream) int {
-	total := 0.0
-	for _, row := range model.Profiles {
-		total += float64(row.Share * float64(row.Value))
-	}
-	u := stream.Float64() * total
-	for _, row := range model.Profiles {
-		if u -= float64(row.Share * float64(row.Value)); u < 0 {
-			return row.Value
+func (shape *sittingShape) addSitting(m *machine, shelf *shelf, key uint64) {
+	s := sitting{start: int64(viewing.MinAt), who: newWho(1, 0, 0)}
+	began := s.start
+	stream := random.At(random.Hash(key, 0), 0)
+	m.sit(&s, shelf, &stream)
+	playback := began
+	for {
+		now, before := s.due(), s.inProgress()
+		if s.state() == browsing {
+			s.view++
+			stream = random.At(random.Hash(key, uint32(s.view)), 0)
 		}
-	}
-	return 1
-}
-
-func (shape *sittingShape) addSitting(m *machine, d *device, profiles int, key uint64) {
-	d.due = int64(viewing.MinAt)
-	began, playback := d.due, d.due
-	stream := random.At(key, d.drawn)
-	m.sit(d, uint8(1+stream.Intn(profiles)), &stream)
-	d.drawn = stream.Counter()
-	for d.state != idle {
-		now, before := d.due, d.inProgress()
-		m.step(d, key)
-		switch after := d.inProgress(); {
+		m.turn(&s, int32(now-s.start), shelf, &stream)
+		switch after := s.inProgress(); {
 		case before && !after:
 			shape.inProgress.add(playback-began, now-began)
-			if d.state == idle {
+			if s.state() == over {
 				shape.busy.add(0, now-began)
+				return
 			}
 		case after && !before:
 			playback = now

@@ -1,12 +1,14 @@
 package sim_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +34,7 @@ type setting struct {
 	start              viewing.Millis
 	warmUp, keepalive  int64
 	everyPlaybackStops bool
+	segment            sim.Segment
 }
 
 func newFleet(t testing.TB, s setting) *sim.Fleet {
@@ -53,7 +56,7 @@ func newFleet(t testing.TB, s setting) *sim.Fleet {
 	if s.keepalive == 0 {
 		s.keepalive = minute
 	}
-	return sim.NewFleet(p, sim.FleetOptions{Seed: s.seed, Salt: s.salt, StartMS: s.start, WarmUpMS: s.warmUp, KeepaliveMS: s.keepalive})
+	return sim.NewFleet(p, sim.FleetOptions{Seed: s.seed, Salt: s.salt, StartMS: s.start, WarmUpMS: s.warmUp, KeepaliveMS: s.keepalive, Segment: s.segment})
 }
 
 func describe(e *viewing.Event, device int32) string {
@@ -99,6 +102,43 @@ func TestTheSeedDecidesEveryEvent(t *testing.T) {
 	}
 	if got := digest(fleet(2), 1<<30, prime, until, hour); got == want {
 		t.Error("another seed gives the same events")
+	}
+}
+
+// Eight segments together are the whole, byte for byte, merged by (due, account).
+func TestSegmentsAreTheWhole(t *testing.T) {
+	const until, parts = prime + 2*hour, 8
+	type line struct {
+		due     viewing.Millis
+		account uint64
+		text    string
+	}
+	play := func(segment sim.Segment) (lines []line, devices int) {
+		f := newFleet(t, setting{scale: 1.0 / 20_000, shared: 0.1, seed: 9, warmUp: minute, segment: segment})
+		var e viewing.Event
+		for {
+			step, ok := f.Next(until, &e)
+			if !ok {
+				return lines, f.Devices()
+			}
+			lines = append(lines, line{step.DueMS, e.AccountID, describe(&e, 0)})
+		}
+	}
+	want, devices := play(sim.Segment{})
+	var got []line
+	for part := 1; part <= parts; part++ {
+		lines, of := play(sim.Segment{Part: part, Of: parts})
+		if len(lines) < len(want)/(2*parts) {
+			t.Errorf("part %d has %d of %d events", part, len(lines), len(want))
+		}
+		got = append(got, lines...)
+		devices -= of
+	}
+	slices.SortStableFunc(got, func(a, b line) int {
+		return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compare(a.account, b.account))
+	})
+	if !slices.Equal(got, want) || devices != 0 {
+		t.Errorf("%d events in parts, %d in the whole, which has %d devices more", len(got), len(want), devices)
 	}
 }
 
@@ -255,6 +295,7 @@ func TestOptionsOutOfBoundsAreNamed(t *testing.T) {
 		"start_ms":     func(o *sim.FleetOptions) { o.StartMS = 5 },
 		"warm_up_ms":   func(o *sim.FleetOptions) { o.WarmUpMS = -1 },
 		"keepalive_ms": func(o *sim.FleetOptions) { o.KeepaliveMS = 0 },
+		"segment":      func(o *sim.FleetOptions) { o.Segment = sim.Segment{Part: 3, Of: 2} },
 	} {
 		bad := good
 		spoil(&bad)

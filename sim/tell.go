@@ -11,39 +11,57 @@ import (
 // errorCode is what a device that meets an error reports (mark A).
 const errorCode = "DRM-1004"
 
-// sessionID is the UUID (version 7, RFC 9562) of the device's playback: its
-// beginning, and 74 bits of its own.
-func (f *Fleet) sessionID(i int32, d *device) viewing.SessionID {
+// The numbers of a view's key beside those that its turns draw, which are fewer.
+const (
+	stallNumber   = 1 << 20
+	sessionNumber = 1 << 21
+	bitrateNumber = 1 << 22
+)
+
+// viewKey is the key of a sitting's current view, and of all its random numbers.
+func (f *Fleet) viewKey(s *sitting) uint64 {
+	sitting := random.Hash(f.behaviour.Key(uint64(f.first)+uint64(s.account)), s.number)
+	return random.Hash(sitting, uint32(s.view))
+}
+
+// sessionID is the UUID (version 7, RFC 9562) of a view: its beginning, and 74 bits
+// of its own.
+func (f *Fleet) sessionID(s *sitting, view uint64) viewing.SessionID {
 	var id viewing.SessionID
-	key := random.Key(f.seed, sessionDomain, uint64(i))
-	high, low := random.Hash(key, 2*d.sessions), random.Hash(key, 2*d.sessions+1)
-	binary.BigEndian.PutUint64(id[0:8], uint64(d.start)<<16|0x7000|high&0x0fff)
+	high, low := random.Hash(view, sessionNumber), random.Hash(view, sessionNumber+1)
+	binary.BigEndian.PutUint64(id[0:8], uint64(s.start)<<16|0x7000|high&0x0fff)
 	binary.BigEndian.PutUint64(id[8:16], 1<<63|low>>2^f.salt)
 	return id
 }
 
-// tell fills e with what device i did at now.
-func (f *Fleet) tell(i int32, d *device, kind viewing.EventType, now int64, e *viewing.Event) {
-	model := f.population.Model()
-	share := &model.Devices[d.kind]
-	position, played := d.at(int32(now - d.start))
+// Event fills e with what the last step did. The memory of e.BitrateMS is reused,
+// its texts are shared and constant. Every event validates. Nothing is allocated once
+// e has bitrates.
+func (f *Fleet) Event(e *viewing.Event) {
+	s := f.sittings.at(f.current)
+	share, zone := &f.model.Devices[s.who.kind()], &f.model.Zones[s.zone()]
+	view := f.viewKey(s)
+	account := f.first + int(s.account)
+	position, played := s.at(int32(f.now - s.start))
 	e.Reset()
-	e.SessionID = f.sessionID(i, d)
-	e.Seq = d.seq
-	d.seq++
-	e.Type = kind
-	e.ProfileID = d.profile
-	e.TitleID = d.title
-	e.At = viewing.Millis(now)
-	e.AccountID = population.AccountID(int(d.account))
-	e.DeviceID = population.DeviceID(int(d.account), d.household, d.kind)
+	e.SessionID = f.sessionID(s, view)
+	e.Seq = s.seq - 1
+	if f.kind == viewing.Keepalive {
+		e.Seq = s.seq + uint32(f.sent(s, int32(f.now-s.start)))
+	}
+	e.Type = f.kind
+	e.ProfileID = s.who.profile()
+	e.TitleID = uint32(s.title)
+	e.At = viewing.Millis(f.now)
+	e.AccountID = population.AccountID(account)
+	e.DeviceID = population.DeviceID(account, s.who.household(), s.who.kind())
 	e.DeviceType = share.Type
-	e.Country = model.Country
-	e.RuntimeMS = int64(f.catalogue.Title(d.title).RuntimeMS)
+	e.Country = zone.Country
+	e.RuntimeMS = int64(f.catalogue.Title(uint32(s.title)).RuntimeMS)
 	e.PositionMS = int64(position)
-	switch kind {
+	switch f.kind {
 	case viewing.Start:
-		if d.has(fromMemory) && !d.has(explicit) {
+		if s.has(resumes) {
 			e.ResumePos, e.PositionMS = true, 0
 		}
 		return
@@ -51,15 +69,17 @@ func (f *Fleet) tell(i int32, d *device, kind viewing.EventType, now int64, e *v
 		e.ErrorCode = errorCode
 	}
 	e.PlayedMS = int64(played)
-	e.RebufferMS = int64(d.stall)
-	f.tellBitrates(e, share)
+	if s.who&joined == 0 {
+		e.RebufferMS = int64(f.stall(view))
+	}
+	f.tellBitrates(e, share, view)
 }
 
 // tellBitrates splits the time played over the two rungs: low first, then high.
-// How long the low one lasts is the session's own, drawn from its id without the salt.
-func (f *Fleet) tellBitrates(e *viewing.Event, share *population.DeviceShare) {
+// How long the low one lasts is the view's own.
+func (f *Fleet) tellBitrates(e *viewing.Event, share *population.DeviceShare, view uint64) {
 	b := &f.habits
-	stream := random.At(binary.BigEndian.Uint64(e.SessionID[8:16])^f.salt, 0)
+	stream := random.At(view, bitrateNumber)
 	low := e.PlayedMS
 	if !stream.Chance(b.lowViews) {
 		low = min(low, int64(stream.Exp()*b.lowBeginningMS))

@@ -54,117 +54,160 @@ type machine struct {
 	quiet       bool // playbacks that begin are not told to the server
 }
 
-// sit begins a sitting of a profile on an idle device.
-func (m *machine) sit(d *device, profile uint8, stream *random.Stream) viewing.EventType {
-	d.profile = profile
-	d.clear(nextUp | fromMemory)
-	if d.remembered != 0 && d.rememberedBy == profile && stream.Chance(m.habits.resume) {
-		d.set(fromMemory)
+// shelf is what an account's viewers left half-way, the latest first.
+type shelf [2]bookmark
+
+// bookmark is a title left half-way; 0 is none.
+type bookmark struct {
+	title  uint16
+	viewer uint8 // of who
+	known  bool  // to the server
+	at     int32 // ms
+}
+
+// of is what a viewer left half-way, on whatever device.
+func (l *shelf) of(viewer uint8) *bookmark {
+	for i := range l {
+		if l[i].title != 0 && l[i].viewer == viewer {
+			return &l[i]
+		}
 	}
-	return m.begin(d, stream)
+	return nil
+}
+
+// put keeps a bookmark, in the place of the viewer's last one or of the oldest.
+func (l *shelf) put(b bookmark) {
+	if l[0].title != 0 && l[0].viewer != b.viewer {
+		l[1] = l[0]
+	}
+	l[0] = b
+}
+
+// drop forgets a bookmark of of.
+func (l *shelf) drop(b *bookmark) {
+	if b == &l[0] {
+		l[0] = l[1]
+	}
+	l[1] = bookmark{}
+}
+
+// sit begins a sitting whose device, viewer and start are set.
+func (m *machine) sit(s *sitting, shelf *shelf, stream *random.Stream) viewing.EventType {
+	if shelf.of(s.who.viewer()) != nil && stream.Chance(m.habits.resume) {
+		s.set(fromMemory)
+	}
+	return m.begin(s, 0, shelf, stream)
 }
 
 // begin starts the next view of a sitting.
-func (m *machine) begin(d *device, stream *random.Stream) viewing.EventType {
-	led, remembered := d.has(nextUp), d.has(fromMemory)
-	d.clear(quiet | denied | silent | complete | short | nextUp)
+func (m *machine) begin(s *sitting, elapsed int32, shelf *shelf, stream *random.Stream) viewing.EventType {
+	led, remembered := s.has(nextUp), s.has(fromMemory)
+	s.flags = 0
+	s.who &^= joined
 	if m.quiet {
-		d.set(quiet)
+		s.set(quiet)
 	}
-	d.position = 0
+	s.position = 0
+	left := shelf.of(s.who.viewer())
 	switch {
 	case led:
-		d.title++
-		m.wantNext(d, stream)
-	case remembered:
-		d.title, d.position = uint32(d.remembered), d.rememberedAt
-		m.wantRest(d, stream)
+		s.title++
+		m.wantNext(s, stream)
+	case remembered && left != nil:
+		s.title, s.position = left.title, left.at
+		if left.known {
+			s.set(resumes)
+		}
+		m.wantRest(s, stream)
 	default:
-		d.title = m.catalogue.Pick(stream)
-		m.wantPicked(d, stream)
+		s.title = uint16(m.catalogue.Pick(stream))
+		m.wantPicked(s, stream)
 	}
 	if stream.Chance(m.habits.endsSilent) {
-		d.set(silent)
+		s.set(silent)
 	}
-	d.stall = 0
-	if stream.Chance(m.habits.rebuffered) {
-		d.stall = int32(min(stream.Exp()*m.habits.rebufferMS, minuteMS))
-	}
-	d.start = d.due
-	d.sessions++
-	d.seq, d.played = 0, 0
-	d.keepalive = never
-	m.play(d, d.stall, stream)
+	s.start += int64(elapsed)
+	s.seq, s.played = 0, 0
+	s.keepalive = never
+	m.play(s, m.stall(stream.Key()), stream)
 	return viewing.Start
 }
 
-// want sets how much of the title will be played: up to position until, or all.
-func (d *device) want(until float64) { d.left = max(secondMS, int32(until)-d.position) }
-
-func (d *device) wantAll() {
-	d.set(complete)
-	d.left = never / 4 // seeks back do not shorten it
+// stall is how long the view with that key waits for its first frame; ms.
+func (m *machine) stall(view uint64) int32 {
+	stream := random.At(view, stallNumber)
+	if !stream.Chance(m.habits.rebuffered) {
+		return 0
+	}
+	return int32(min(stream.Exp()*m.habits.rebufferMS, minuteMS))
 }
 
-func (m *machine) wantPicked(d *device, stream *random.Stream) {
+// want sets how much of the title will be played: up to position until, or all.
+func (s *sitting) want(until float64) { s.left = max(secondMS, int32(until)-s.position) }
+
+func (s *sitting) wantAll() {
+	s.set(complete)
+	s.left = never / 4 // seeks back do not shorten it
+}
+
+func (m *machine) wantPicked(s *sitting, stream *random.Stream) {
 	b := &m.habits
-	title := m.catalogue.Title(d.title)
+	title := m.catalogue.Title(uint32(s.title))
 	runtime := float64(title.RuntimeMS)
 	switch {
 	case stream.Chance(b.shortView):
-		d.set(short)
-		d.want(min(stream.Exp()*b.shortMeanMS, 0.45*runtime))
+		s.set(short)
+		s.want(min(stream.Exp()*b.shortMeanMS, 0.45*runtime))
 	case title.Film && stream.Chance(b.filmComplete):
-		d.wantAll()
+		s.wantAll()
 	case title.Film: // density 1/x from filmFirst to the end
-		d.want(b.filmFirstMS * random.Exp(stream.Float64()*random.Ln(runtime/b.filmFirstMS)))
+		s.want(b.filmFirstMS * random.Exp(stream.Float64()*random.Ln(runtime/b.filmFirstMS)))
 	case stream.Chance(b.longComplete):
-		d.wantAll()
+		s.wantAll()
 	case stream.Chance(b.longOverHalf):
-		d.want(stream.Between(0.5, 1) * runtime)
+		s.want(stream.Between(0.5, 1) * runtime)
 	default:
-		d.want(stream.Between(0.1, 0.5) * runtime)
+		s.want(stream.Between(0.1, 0.5) * runtime)
 	}
 }
 
-func (m *machine) wantNext(d *device, stream *random.Stream) {
+func (m *machine) wantNext(s *sitting, stream *random.Stream) {
 	if stream.Chance(m.habits.nextComplete) {
-		d.wantAll()
+		s.wantAll()
 		return
 	}
-	d.want(stream.Between(0.1, 1) * float64(m.catalogue.Title(d.title).RuntimeMS))
+	s.want(stream.Between(0.1, 1) * float64(m.catalogue.Title(uint32(s.title)).RuntimeMS))
 }
 
-func (m *machine) wantRest(d *device, stream *random.Stream) {
+func (m *machine) wantRest(s *sitting, stream *random.Stream) {
 	if stream.Chance(m.habits.resumeComplete) {
-		d.wantAll()
+		s.wantAll()
 		return
 	}
-	d.want(stream.Between(float64(d.position), float64(m.catalogue.Title(d.title).RuntimeMS)))
+	s.want(stream.Between(float64(s.position), float64(m.catalogue.Title(uint32(s.title)).RuntimeMS)))
 }
 
-// finish ends a playback and decides what follows it; gaveUp: a pause was too long.
-func (m *machine) finish(d *device, gaveUp bool, stream *random.Stream) viewing.EventType {
+// finish ends a view and decides what follows it; gaveUp: a pause was too long.
+func (m *machine) finish(s *sitting, elapsed int32, shelf *shelf, gaveUp bool, stream *random.Stream) viewing.EventType {
 	b := &m.habits
-	title := m.catalogue.Title(d.title)
-	m.remember(d, title)
-	ended := d.has(complete) && d.position >= title.RuntimeMS
+	title := m.catalogue.Title(uint32(s.title))
+	m.remember(s, shelf, title)
+	ended := s.has(complete) && s.position >= title.RuntimeMS
 	gap := stream.Exp() * b.browseMeanMS
-	silently := d.has(silent) && !gaveUp
+	silently := s.has(silent) && !gaveUp
 	switch {
-	case gaveUp || silently:
-		d.state = idle
+	case gaveUp || silently || s.view == maxViews:
+		s.become(over)
 	case ended && title.HasNext && stream.Chance(b.nextEpisode):
-		d.set(nextUp)
-		d.state = browsing
+		s.set(nextUp)
+		s.become(browsing)
 		gap = nextGapMS
-	case d.has(short) || !stream.Chance(b.sittingEnds):
-		d.state = browsing
+	case s.has(short) || !stream.Chance(b.sittingEnds):
+		s.become(browsing)
 	default:
-		d.state = idle
+		s.become(over)
 	}
-	d.clear(fromMemory)
-	d.due += secondMS + int64(min(gap, hourMS))
+	s.end, s.interrupt, s.keepalive = elapsed+secondMS+int32(min(gap, hourMS)), never, never
 	if silently {
 		return 0
 	}
@@ -174,19 +217,18 @@ func (m *machine) finish(d *device, gaveUp bool, stream *random.Stream) viewing.
 const nextGapMS = 8 * secondMS // the countdown before the next episode
 
 // remember keeps the title for a later sitting when it was left half-way.
-func (m *machine) remember(d *device, title population.Title) {
-	if d.has(short) {
+func (m *machine) remember(s *sitting, shelf *shelf, title population.Title) {
+	if s.has(short) {
 		return
 	}
-	if d.position*20 < title.RuntimeMS || d.position > title.RuntimeMS/20*19 {
-		if uint32(d.remembered) == d.title && d.rememberedBy == d.profile {
-			d.remembered = 0
+	if s.position*20 < title.RuntimeMS || s.position > title.RuntimeMS/20*19 {
+		if left := shelf.of(s.who.viewer()); left != nil && left.title == s.title {
+			shelf.drop(left)
 		}
 		return
 	}
-	d.remembered, d.rememberedAt, d.rememberedBy = uint16(d.title), d.position, d.profile
-	d.clear(explicit)
-	if d.has(denied) || d.has(quiet) {
-		d.set(explicit) // the server knows nothing of this playback
-	}
+	shelf.put(bookmark{
+		title: s.title, viewer: s.who.viewer(), at: s.position,
+		known: !s.has(denied | quiet), // else the server knows nothing of this view
+	})
 }

@@ -4,8 +4,7 @@
 // Everything about account i is a pure function of (seed, i), so accounts need
 // no storage and any process can work on any share of them.
 //
-// This version knows one country and one time zone: the virtual clock's time
-// of day is everybody's local time.
+// The virtual clock's time of day is local time where a zone's OffsetMinutes is 0.
 package population
 
 import (
@@ -37,13 +36,13 @@ type Param struct {
 // Model is every number that describes a population of viewers. It is a value:
 // change a field's Value and hand it to New.
 type Model struct {
-	Name    string
-	Country string
+	Name  string
+	Zones []Zone // where the accounts are
 
 	// Scale and day.
 	Members      Param // accounts at scale 1
 	MeanStreams  Param // playbacks in progress at scale 1, mean over the day, paused ones included
-	TroughToPeak Param // of the raised cosine of playbacks in progress
+	TroughToPeak Param // of the raised cosine of all playbacks in progress
 	PeakHour     Param // local time
 
 	// Accounts.
@@ -116,6 +115,15 @@ type Share struct {
 	Share  float64
 	Source string
 	Mark   Mark
+}
+
+// Zone is a part of a country with a clock of its own.
+type Zone struct {
+	Country       string // ISO 3166-1 alpha-2, of the events there
+	Share         float64
+	OffsetMinutes int // ahead of the virtual clock
+	Source        string
+	Mark          Mark
 }
 
 // DeviceShare is one kind of device.

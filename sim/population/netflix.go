@@ -4,13 +4,22 @@ const (
 	none       = "no public figure"
 	engagement = "fit to Netflix's engagement report, 2025 H1"
 	tencent    = "Tencent Video, 540 M views; split over kinds of view tuned to its 20 % complete and 56 % under half"
+	membersUS  = "letter to shareholders, 2015 Q1: 41.4 of 62.3 M members; by zone as the people of the country"
+	abroad     = "the rest of the members: " + none + " by country"
 	hours      = "the deck of 2015: 62 M members, 3.0 G hours a month"
 )
 
 func netflix2015() Model {
 	return Model{
-		Name:    "netflix-2015",
-		Country: "US",
+		Name: "netflix-2015",
+		Zones: []Zone{ // the virtual clock is that of New York
+			{"US", 0.313, 0, membersUS, Recalled}, {"US", 0.193, -60, membersUS, Recalled},
+			{"US", 0.047, -120, membersUS, Recalled}, {"US", 0.113, -180, membersUS, Recalled},
+			{"CA", 0.060, 0, abroad, Assumed}, {"GB", 0.075, 300, abroad, Assumed},
+			{"BR", 0.045, 180, abroad, Assumed}, {"MX", 0.040, -60, abroad, Assumed},
+			{"NL", 0.030, 360, abroad, Assumed}, {"SE", 0.025, 360, abroad, Assumed},
+			{"DE", 0.025, 360, abroad, Assumed}, {"AR", 0.034, 120, abroad, Assumed},
+		},
 
 		Members:      Param{"members", 62_000_000, "accounts", hours, Verified},
 		MeanStreams:  Param{"mean_streams", 4_100_000, "playbacks", hours + ", divided by the hours of a month", Derived},
@@ -55,7 +64,7 @@ func netflix2015() Model {
 		FilmFirst:        Param{"film_first", 14, "min", "truncated power law: PPLive, Chen et al. 2014; its beginning: " + none, Assumed},
 		NextEpisode:      Param{"next_episode", 0.65, "probability", "Netflix / Reuters 2016, a binge averages 2 h 10", Derived},
 		NextComplete:     Param{"next_complete", 0.85, "probability", none, Assumed},
-		ResumeTitle:      Param{"resume_title", 0.5, "probability", none, Assumed},
+		ResumeTitle:      Param{"resume_title", 0.30, "probability", none, Assumed},
 		ResumeComplete:   Param{"resume_complete", 0.47, "probability", none, Assumed},
 		SittingEnds:      Param{"sitting_ends", 0.7, "probability", none, Assumed},
 		BrowseMean:       Param{"browse_mean", 40, "s", none, Assumed},

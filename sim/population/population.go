@@ -14,7 +14,9 @@ const (
 	maxHouseholds = 4
 	maxKinds      = 4
 	MaxDevices    = maxHouseholds * maxKinds // of one account
-	MaxAccounts   = math.MaxInt32 / MaxDevices
+	MaxZones      = 32
+	MaxAccounts   = 1<<30 - 1
+	maxOffset     = 24 * 60 // minutes
 )
 
 // Options choose one population of a model.
@@ -31,6 +33,7 @@ type Population struct {
 	options   Options
 	accounts  int
 	catalogue *Catalogue
+	load      [maxKinds]float64 // of a device of that kind, of an account with one profile
 }
 
 // Account is one paying account.
@@ -39,6 +42,7 @@ type Account struct {
 	MaxStreams int
 	Profiles   int // profile ids are 1 … Profiles
 	Households int // 1, or 2 … 4 that share the account
+	Zone       int // index in Model.Zones
 
 	devices [MaxDevices]Device
 	count   int
@@ -72,15 +76,32 @@ func New(model Model, options Options) (*Population, error) {
 	if err != nil {
 		return nil, fmt.Errorf("population %s: %w", model.Name, err)
 	}
-	return &Population{
+	p := &Population{
 		model: model, options: options, catalogue: catalogue,
 		accounts: max(1, int(accounts)),
-	}, nil
+	}
+	for kind := range model.Devices {
+		p.load[kind] = p.loadOf(kind)
+	}
+	return p, nil
 }
 
 func (m *Model) check() error {
 	if n := len(m.Devices); n < 1 || n > maxKinds {
 		return fmt.Errorf("%d kinds of device: expected 1 to %d", n, maxKinds)
+	}
+	if n := len(m.Zones); n < 1 || n > MaxZones {
+		return fmt.Errorf("%d zones: expected 1 to %d", n, MaxZones)
+	}
+	there := 0.0
+	for _, z := range m.Zones {
+		if z.OffsetMinutes < -maxOffset || z.OffsetMinutes > maxOffset {
+			return fmt.Errorf("offset of %d minutes: expected %d to %d", z.OffsetMinutes, -maxOffset, maxOffset)
+		}
+		there += z.Share
+	}
+	if math.Abs(there-1) > 1e-6 {
+		return errors.New("zones: expected shares with a sum of 1")
 	}
 	streams := 0.0
 	for _, d := range m.Devices {
@@ -153,10 +174,21 @@ func (p *Population) Account(i int) Account {
 	if stream.Chance(p.options.SharedAccounts) {
 		account.Households = households
 	}
+	account.Zone = p.zone(&stream)
 	for household := range account.Households {
 		p.equip(&account, household, &stream)
 	}
 	return account
+}
+
+func (p *Population) zone(stream *random.Stream) int {
+	u := stream.Float64()
+	for i := range p.model.Zones {
+		if u -= p.model.Zones[i].Share; u < 0 {
+			return i
+		}
+	}
+	return len(p.model.Zones) - 1
 }
 
 // equip gives a household its devices; one that drew none gets the first kind.
@@ -205,6 +237,10 @@ func mean(table []Share) float64 {
 // none away from the rest, so each household is given less, and the population
 // as a whole has MeanStreams × Scale whatever the share.
 func (p *Population) Load(kind uint8, profiles int) float64 {
+	return float64(p.load[kind] * float64(profiles))
+}
+
+func (p *Population) loadOf(kind int) float64 {
 	m := &p.model
 	households := 1 + float64(p.options.SharedAccounts*(mean(m.Households)-1))
 	perProfile := m.MeanStreams.Value / m.Members.Value / (households * mean(m.Profiles))
@@ -216,5 +252,5 @@ func (p *Population) Load(kind uint8, profiles int) float64 {
 		}
 		owned += without
 	}
-	return float64(perProfile*float64(profiles)) * m.Devices[kind].Streams / owned
+	return perProfile * m.Devices[kind].Streams / owned
 }

@@ -24,8 +24,17 @@ func Mix(x uint64) uint64 {
 // Key is the identity of stream number stream under seed. Domain keeps apart
 // the uses one stream number has (its behaviour, its session ids, …).
 func Key(seed, domain, stream uint64) uint64 {
-	return Mix(Mix(Mix(seed+golden)+domain*golden) + (stream+1)*golden)
+	return NewFamily(seed, domain).Key(stream)
 }
+
+// Family is the keys of all streams of one use under a seed.
+type Family uint64
+
+// NewFamily is the family of a domain: NewFamily(seed, domain).Key(n) is Key(seed, domain, n).
+func NewFamily(seed, domain uint64) Family { return Family(Mix(Mix(seed+golden) + domain*golden)) }
+
+// Key is the identity of stream number stream.
+func (f Family) Key(stream uint64) uint64 { return Mix(uint64(f) + (stream+1)*golden) }
 
 // Hash is number n of the stream with that key.
 func Hash(key uint64, n uint32) uint64 { return Mix(key + (uint64(n)+1)*golden) }
@@ -39,6 +48,9 @@ type Stream struct {
 
 // At is the stream with that key, next to give number n.
 func At(key uint64, n uint32) Stream { return Stream{key, n} }
+
+// Key is the key of its numbers.
+func (s *Stream) Key() uint64 { return s.key }
 
 // Counter is the number that comes next.
 func (s *Stream) Counter() uint32 { return s.n }

@@ -1,0 +1,21 @@
+package sim
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// What Bytes counts with, and what keeps a sitting on one cache line.
+func TestSizes(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		got, want uintptr
+	}{
+		{"sitting", unsafe.Sizeof(sitting{}), 64}, {"account", unsafe.Sizeof(account{}), 24},
+		{"wait", unsafe.Sizeof(wait{}), 16}, {"chunk", unsafe.Sizeof(chunk{}), 248},
+	} {
+		if c.got != c.want {
+			t.Errorf("a %s has %d bytes, want %d", c.name, c.got, c.want)
+		}
+	}
+}

@@ -1,0 +1,353 @@
+package sim
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
+
+// A wheel's reach. Near windows are as wide as keeps one of them small; far ones are
+// as wide as all near ones together, and the last as wide as all far ones.
+const (
+	nearBits = 17           // two minutes: a keepalive is near
+	farBits  = nearBits + 9 // 18 hours
+	lastBits = farBits + 6
+	maxAhead = 1<<31 - 1 // ms from a push to its due: the low half of a due tells it
+
+	windowWaits = 4096 // in a near window, about
+	widestMS    = 1024
+	chunkWaits  = 15
+	chunkShift  = 10 // chunks are made 1024 at a time, and never moved
+)
+
+// wait is what waits in a wheel: 16 bytes, with all that a keepalive needs.
+type wait struct {
+	due    uint32 // ms, the low half
+	turn   uint32 // when something else than a keepalive is due; the low half
+	device uint32 // the fleet's; of an account its first
+	ref    ref
+}
+
+// ref is a sitting by its slot, or an account with a tag.
+type ref uint32
+
+const (
+	arrivalTag ref = 1 << 31 // the account's next sitting is due
+	laterTag   ref = 1 << 30 // with it: no sitting, look again when the next one is
+	indexMask      = laterTag - 1
+)
+
+// rank orders what is due in the same millisecond: by account, and there by device.
+func (w wait) rank() uint64 {
+	if w.ref&arrivalTag != 0 {
+		return uint64(w.device) << 1
+	}
+	return uint64(w.device)<<1 | 1
+}
+
+func compareRanks(a, b wait) int { return cmp.Compare(a.rank(), b.rank()) }
+
+// chunk is a piece of a bucket.
+type chunk struct {
+	next  uint32 // of the bucket; number + 1, 0 for none
+	count uint32
+	waits [chunkWaits]wait
+}
+
+// wheel orders what waits by (due, rank): a hierarchical timing wheel (Varghese and
+// Lauck 1987) whose buckets are chunks of waits, and whose current window is sorted
+// when it is opened. Everything is read and written in long runs, and nothing else is
+// looked up. Nothing is allocated once there are chunks enough for all that ever waited.
+type wheel struct {
+	shift uint // log2 of a near window's ms
+	near  []uint32
+	far   [1 << (farBits - nearBits)]uint32
+	last  [1 << (lastBits - farBits)]uint32
+
+	chunks [][]chunk
+	free   uint32 // first of the free chunks, number + 1
+
+	window int64  // number of the open window, time >> shift
+	open   []wait // what is due in it, in order
+	taken  int    // of open
+	late   []lateWait
+	counts []uint32
+	spare  []wait
+}
+
+// lateWait was pushed into the window that was open.
+type lateWait struct {
+	due int64
+	wait
+}
+
+func compareLate(a, b lateWait) int {
+	return cmp.Or(cmp.Compare(a.due, b.due), compareRanks(a.wait, b.wait))
+}
+
+// newWheel holds nothing, and nothing before begin. perMS is how many waits will be
+// due in a millisecond, least how soon most are due after they are pushed.
+func newWheel(begin int64, perMS float64, least int64) *wheel {
+	width := min(windowWaits/max(perMS, 1), float64(max(least/4, 1)), widestMS)
+	shift := uint(bits.Len64(uint64(width)) - 1)
+	return &wheel{
+		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
+		counts: make([]uint32, 1<<shift),
+	}
+}
+
+func (w *wheel) chunk(number uint32) *chunk {
+	return &w.chunks[(number-1)>>chunkShift][(number-1)&(1<<chunkShift-1)]
+}
+
+// add puts a wait into a bucket.
+func (w *wheel) add(bucket *uint32, each wait) {
+	var c *chunk
+	if *bucket != 0 {
+		c = w.chunk(*bucket)
+	}
+	if c == nil || c.count == chunkWaits {
+		*bucket, c = w.begin(*bucket)
+	}
+	c.waits[c.count] = each
+	c.count++
+}
+
+// begin takes a free chunk for a bucket.
+func (w *wheel) begin(next uint32) (number uint32, c *chunk) {
+	if w.free == 0 {
+		w.grow()
+	}
+	number = w.free
+	c = w.chunk(number)
+	w.free = c.next
+	c.next, c.count = next, 0
+	return number, c
+}
+
+func (w *wheel) grow() {
+	made := make([]chunk, 1<<chunkShift)
+	w.chunks = append(w.chunks, made)
+	number := uint32(len(w.chunks)) << chunkShift
+	for i := range slices.Backward(made) {
+		made[i].next = w.free
+		w.free = number - uint32(len(made)-1-i)
+	}
+}
+
+// push files what does not wait yet, due before maxAhead from the open window. What
+// is due before that is due at once. each has its due filled in.
+func (w *wheel) push(each wait, due int64) {
+	each.due = uint32(due)
+	at := due >> w.shift
+	switch {
+	case at <= w.window:
+		w.pushLate(lateWait{due, each})
+	case at-w.window < int64(len(w.near)):
+		w.add(&w.near[at&int64(len(w.near)-1)], each)
+	default:
+		w.pushFar(each, due)
+	}
+}
+
+func (w *wheel) pushFar(each wait, due int64) {
+	now := w.window << w.shift
+	if ahead := due>>nearBits - now>>nearBits; ahead < int64(len(w.far)) {
+		w.add(&w.far[due>>nearBits&int64(len(w.far)-1)], each)
+		return
+	}
+	w.add(&w.last[due>>farBits&int64(len(w.last)-1)], each)
+}
+
+// pop takes the first that is due at or before until. What it points to is the
+// caller's until the next call of the wheel.
+func (w *wheel) pop(until int64) (each *wait, due int64) {
+	for w.taken == len(w.open) && len(w.late) == 0 {
+		if (w.window+1)<<w.shift > until {
+			return nil, 0
+		}
+		w.advance()
+	}
+	if len(w.late) > 0 && (w.taken == len(w.open) || w.lateFirst()) {
+		if w.late[0].due > until {
+			return nil, 0
+		}
+		l := w.popLate()
+		return &l.wait, l.due
+	}
+	each = &w.open[w.taken]
+	if due = whole(w.window<<w.shift, each.due); due > until {
+		return nil, 0
+	}
+	w.taken++
+	return each, due
+}
+
+func (w *wheel) lateFirst() bool {
+	first := w.open[w.taken]
+	return compareLate(w.late[0], lateWait{whole(w.window<<w.shift, first.due), first}) < 0
+}
+
+func (w *wheel) pushLate(l lateWait) {
+	w.late = append(w.late, l)
+	at := len(w.late) - 1
+	for at > 0 {
+		above := (at - 1) / 2
+		if compareLate(w.late[above], l) <= 0 {
+			break
+		}
+		w.late[at] = w.late[above]
+		at = above
+	}
+	w.late[at] = l
+}
+
+// popLate takes the first of the heap, which it leaves behind the heap's end.
+func (w *wheel) popLate() *lateWait {
+	end := len(w.late) - 1
+	l := w.late[end]
+	w.late[end] = w.late[0]
+	at := 0
+	for {
+		below := 2*at + 1
+		if below >= end {
+			break
+		}
+		if below+1 < end && compareLate(w.late[below+1], w.late[below]) < 0 {
+			below++
+		}
+		if compareLate(l, w.late[below]) <= 0 {
+			break
+		}
+		w.late[at] = w.late[below]
+		at = below
+	}
+	if end > 0 {
+		w.late[at] = l
+	}
+	taken := &w.late[end]
+	w.late = w.late[:end]
+	return taken
+}
+
+// whole is the due whose low half is given, for what waits at now.
+func whole(now int64, due uint32) int64 { return now + int64(int32(due-uint32(now))) }
+
+// advance opens the next window.
+func (w *wheel) advance() {
+	w.window++
+	now := w.window << w.shift
+	if now&(1<<nearBits-1) == 0 {
+		if now&(1<<farBits-1) == 0 {
+			w.refile(&w.last[now>>farBits&int64(len(w.last)-1)], w.far[:], nearBits, now)
+		}
+		w.refile(&w.far[now>>nearBits&int64(len(w.far)-1)], w.near, w.shift, now)
+	}
+	w.sort(&w.near[w.window&int64(len(w.near)-1)], uint32(now))
+}
+
+// refile files what waits in a bucket in finer ones, those of shift.
+func (w *wheel) refile(bucket *uint32, finer []uint32, shift uint, now int64) {
+	w.spare = w.drain(bucket, w.spare[:0])
+	for _, each := range w.spare {
+		w.add(&finer[whole(now, each.due)>>shift&int64(len(finer)-1)], each)
+	}
+}
+
+// drain empties a bucket onto the end of to.
+func (w *wheel) drain(bucket *uint32, to []wait) []wait {
+	for number := *bucket; number != 0; {
+		c := w.chunk(number)
+		to = append(to, c.waits[:c.count]...)
+		number = w.release(number, c)
+	}
+	*bucket = 0
+	return to
+}
+
+// release frees a chunk and gives the next of its bucket.
+func (w *wheel) release(number uint32, c *chunk) (next uint32) {
+	next = c.next
+	c.next, w.free = w.free, number
+	return next
+}
+
+// sort empties a bucket into the open window: a counting sort by due, and then by rank
+// what is due in the same millisecond.
+func (w *wheel) sort(bucket *uint32, now uint32) {
+	w.taken, w.open = 0, w.open[:0]
+	if *bucket == 0 {
+		return
+	}
+	clear(w.counts)
+	for number := *bucket; number != 0; {
+		c := w.chunk(number)
+		for i := range c.waits[:c.count] {
+			w.counts[c.waits[i].due-now]++
+		}
+		number = c.next
+	}
+	total := uint32(0)
+	for i, count := range w.counts {
+		w.counts[i] = total
+		total += count
+	}
+	w.open = slices.Grow(w.open, int(total))[:total]
+	for number := *bucket; number != 0; {
+		c := w.chunk(number)
+		for i := range c.waits[:c.count] {
+			each := &c.waits[i]
+			to := &w.counts[each.due-now]
+			w.open[*to] = *each
+			*to++
+		}
+		number = w.release(number, c)
+	}
+	*bucket = 0
+	w.sortTies()
+}
+
+func (w *wheel) sortTies() {
+	for begin := 0; begin < len(w.open); {
+		end := begin + 1
+		for end < len(w.open) && w.open[end].due == w.open[begin].due {
+			end++
+		}
+		switch ties := w.open[begin:end]; {
+		case len(ties) == 2 && ties[0].rank() > ties[1].rank():
+			ties[0], ties[1] = ties[1], ties[0]
+		case len(ties) > 2:
+			slices.SortFunc(ties, compareRanks)
+		}
+		begin = end
+	}
+}
+
+// forget takes out all that gone says.
+func (w *wheel) forget(gone func(wait) bool) {
+	for _, buckets := range [][]uint32{w.near, w.far[:], w.last[:]} {
+		for i := range buckets {
+			w.spare = w.drain(&buckets[i], w.spare[:0])
+			for _, each := range w.spare {
+				if !gone(each) {
+					w.add(&buckets[i], each)
+				}
+			}
+		}
+	}
+	w.open, w.taken = slices.DeleteFunc(w.open[w.taken:], gone), 0
+	late := slices.Clone(w.late)
+	w.late = w.late[:0]
+	for _, each := range late {
+		if !gone(each.wait) {
+			w.pushLate(each)
+		}
+	}
+}
+
+// bytes is how much memory the wheel has.
+func (w *wheel) bytes() int64 {
+	const waitBytes, numberBytes = 16, 4
+	return int64(len(w.chunks))<<chunkShift*(chunkWaits*waitBytes+2*numberBytes) +
+		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare))*waitBytes
+}
