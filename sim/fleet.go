@@ -114,8 +114,8 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 		arriving:   random.NewFamily(options.Seed, arrivalDomain),
 		salt:       options.Salt & MaxSalt,
 		first:      first,
-		accounts:   make([]account, end-first),
-		devices:    make([]uint32, end-first+1),
+		accounts:   inHugePages(make([]account, end-first)),
+		devices:    inHugePages(make([]uint32, end-first+1)),
 	}
 	shape, left := measureSittings(&f.machine)
 	f.arrivals = newArrivals(f.model, shape)
@@ -253,11 +253,10 @@ func (f *Fleet) fetch() {
 	f.fetched = f.wheel.window
 	for _, each := range f.wheel.open {
 		switch {
-		case each.due != each.turn:
-		case each.ref&arrivalTag == 0:
-			f.touched += f.sittings.at(uint32(each.ref)).account
-		default:
+		case each.ref&arrivalTag != 0:
 			f.touched += f.accounts[each.ref&indexMask].arrivals
+		case each.due == each.turn:
+			f.touched += f.sittings.at(uint32(each.ref)).account
 		}
 	}
 	for _, each := range f.wheel.open {

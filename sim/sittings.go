@@ -22,7 +22,7 @@ func (l *sittings) take() (slot uint32) {
 		return slot
 	}
 	if l.used == uint32(len(l.slabs))<<slabShift {
-		l.slabs = append(l.slabs, make([]sitting, 1<<slabShift))
+		l.slabs = append(l.slabs, inHugePages(make([]sitting, 1<<slabShift)))
 	}
 	l.used++
 	return l.used - 1

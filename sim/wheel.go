@@ -126,7 +126,7 @@ func (w *wheel) begin(next uint32) (number uint32, c *chunk) {
 }
 
 func (w *wheel) grow() {
-	made := make([]chunk, 1<<chunkShift)
+	made := inHugePages(make([]chunk, 1<<chunkShift))
 	w.chunks = append(w.chunks, made)
 	number := uint32(len(w.chunks)) << chunkShift
 	for i := range slices.Backward(made) {
@@ -313,13 +313,26 @@ func (w *wheel) sortTies() {
 		for end < len(w.open) && w.open[end].due == w.open[begin].due {
 			end++
 		}
-		switch ties := w.open[begin:end]; {
-		case len(ties) == 2 && ties[0].rank() > ties[1].rank():
-			ties[0], ties[1] = ties[1], ties[0]
-		case len(ties) > 2:
-			slices.SortFunc(ties, compareRanks)
+		if end-begin > manyTies {
+			slices.SortFunc(w.open[begin:end], compareRanks)
+		} else {
+			insertTies(w.open[begin:end])
 		}
 		begin = end
+	}
+}
+
+const manyTies = 32
+
+func insertTies(ties []wait) {
+	for i := 1; i < len(ties); i++ {
+		each := ties[i]
+		rank := each.rank()
+		at := i
+		for ; at > 0 && ties[at-1].rank() > rank; at-- {
+			ties[at] = ties[at-1]
+		}
+		ties[at] = each
 	}
 }
 
