@@ -16,7 +16,7 @@ import (
 )
 
 // Models lists the populations that can be named.
-func Models() []string { return []string{"netflix-2015"} }
+func Models() []string { return []string{"live-event", "netflix-2015", "netflix-2018", "netflix-2025"} }
 
 // Designs lists the designs that can be booted as a target.
 func Designs() []string { return []string{"raft"} }
@@ -26,6 +26,7 @@ func FaultKinds() []FaultKind { return []FaultKind{KillLeader} }
 
 // The bounds of a scenario's values.
 const (
+	MaxParameters     = 100
 	MaxSeed           = 1<<53 - 1 // safe in JavaScript
 	MaxConnections    = 10_000
 	MaxTimeScale      = 3600
@@ -102,13 +103,52 @@ func (d *decoder) population(root *mapping, p *Population) {
 		d.missing(root, "population.model")
 		return
 	}
-	m := d.section(root, "population", "model", "scale", "shared_accounts")
+	m := d.section(root, "population", "model", "scale", "shared_accounts", "parameters")
 	if m.value("model") == nil {
 		d.missing(m, "model")
 	}
 	d.choice(m, "model", &p.Model, Models())
 	d.scale(m, "scale", &p.Scale)
 	d.number(m, "shared_accounts", &p.SharedAccounts, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
+	d.parameters(m, p)
+}
+
+// parameters reads numbers by name, which the model knows and bounds.
+func (d *decoder) parameters(m *mapping, p *Population) {
+	node := m.value("parameters")
+	if node == nil {
+		return
+	}
+	if _, null := node.(*ast.NullNode); null {
+		d.wrong(m, "parameters", "names and numbers")
+		return
+	}
+	path := m.field("parameters")
+	seen := make(map[string]*token.Token)
+	for _, entry := range d.entries(path, node) {
+		name, ok := d.key(entry)
+		if !ok {
+			continue
+		}
+		if first, twice := seen[name]; twice {
+			d.duplicate(entry, name, first)
+			continue
+		}
+		seen[name] = firstToken(entry.Key)
+		value, isNumber := numberOf(entry.Value)
+		if !isNumber {
+			d.at(entry.Value, "%s.%s: expected a number, got %s", path, name, describe(entry.Value))
+			continue
+		}
+		if len(seen) > MaxParameters {
+			d.at(entry.Key, "%s: expected at most %d", path, MaxParameters)
+			return
+		}
+		if p.Parameters == nil {
+			p.Parameters = map[string]float64{}
+		}
+		p.Parameters[name] = value
+	}
 }
 
 // scale reads a share of the population, as 1/N or as a number.

@@ -27,6 +27,8 @@ type populationDocument struct {
 	Model          string  `yaml:"model"`
 	Scale          float64 `yaml:"scale"`
 	SharedAccounts float64 `yaml:"shared_accounts"`
+
+	Parameters map[string]float64 `yaml:"parameters,omitempty"` // written in the order of the names
 }
 
 type targetDocument struct {

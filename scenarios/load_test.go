@@ -19,7 +19,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 name: whole
 description: Every key once.
 seed: 7
-population: {model: netflix-2015, scale: 1/8000, shared_accounts: 0.25}
+population: {model: netflix-2015, scale: 1/8000, shared_accounts: 0.25, parameters: {short_view: 0.5, pauses: 2}}
 start_at: "19:15"
 duration: 50s
 warm_up: 8s
@@ -33,7 +33,7 @@ thresholds:
 `
 	want := &Scenario{
 		Name: "whole", Description: "Every key once.", Seed: 7,
-		Population: Population{Model: "netflix-2015", Scale: 1.0 / 8000, SharedAccounts: 0.25},
+		Population: Population{Model: "netflix-2015", Scale: 1.0 / 8000, SharedAccounts: 0.25, Parameters: map[string]float64{"short_view": 0.5, "pauses": 2}},
 		StartAt:    19*time.Hour + 15*time.Minute,
 		Duration:   50 * time.Second, WarmUp: 8 * time.Second, TimeScale: 30,
 		Target: Target{Design: "raft", Nodes: 5, Keepalive: 30 * time.Second, Lease: 90 * time.Second, DefaultStreams: 4},

@@ -23,10 +23,15 @@ var badScenarios = []struct {
 	{"nothing that must be there", "seed: 1\n", `
 1:1: name is missing
 1:1: population.model is missing`},
+	{"parameters", "name: x\npopulation:\n  model: netflix-2015\n  parameters: {pauses: 1, pauses: 2, seeks: often, short_view: .nan}\n", `
+4:27: duplicate key "pauses", first in line 4
+4:45: population.parameters.seeks: expected a number, got "often"
+4:64: population.parameters.short_view: expected a number, got .nan`},
+	{"parameters that are none", "name: x\npopulation:\n  model: netflix-2015\n  parameters:\n", `4:3: population.parameters: expected names and numbers, got nothing`},
 	{"population without a model", "name: x\npopulation:\n  scale: 1/10\n", `3:3: population.model is missing`},
 	{"keys without values", "name:\npopulation:\n  model:\nduration:\ntarget:\nfaults:\nthresholds:\n", `
 1:1: name: expected text, got nothing
-3:3: population.model: expected netflix-2015, got nothing
+3:3: population.model: expected live-event, netflix-2015, netflix-2018 or netflix-2025, got nothing
 4:1: duration: expected a duration such as 60s or 1h30m, got nothing
 5:1: target: expected keys and values, got nothing
 6:1: faults: expected a list of faults, got nothing
@@ -57,7 +62,7 @@ var badScenarios = []struct {
 12:13: thresholds: expected keys and values, got a list`},
 	{"name as a path", "name: ../x\n" + population, `1:7: name: expected 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit, got "../x"`},
 	{"unknown names", "name: x\npopulation:\n  model: netflix-1998\ntarget:\n  design: sql\nfaults:\n  - at: 1s\n    kind: kill-all\n", `
-3:10: population.model: expected netflix-2015, got "netflix-1998"
+3:10: population.model: expected live-event, netflix-2015, netflix-2018 or netflix-2025, got "netflix-1998"
 5:11: target.design: expected raft, got "sql"
 8:11: faults[0].kind: expected kill-leader, got "kill-all"`},
 	{"out of range", "name: x\nseed: -1\npopulation:\n  model: netflix-2015\n  scale: 1/0\n  shared_accounts: 1.1\nstart_at: \"24:00\"\ntime_scale: 0\ntarget:\n  nodes: 4\n  default_streams: 0\nload:\n  connections: 10001\n", `
@@ -125,7 +130,7 @@ var badScenarios = []struct {
 	{"control characters", "name: x\nseed: \x00\n", `2:7: expected text in UTF-8 without control characters`},
 	{"places after CRLF, comments, wide letters and blocks",
 		"name: x\r\n# ☂ é\r\n" + "description: |\r\n  é\r\n\r\n  b\r\npopulation: { model: netflix-2015, \"☂\": 1, scale: 2 }\r\nseed: -2 # é\r\n", `
-7:36: unknown key "☂" in population, expected model, scale or shared_accounts
+7:36: unknown key "☂" in population, expected model, scale, shared_accounts or parameters
 7:51: population.scale: expected a fraction such as 1/4000, or a number above 0, at most 1, got 2
 8:7: seed: expected a whole number from 0 to 9007199254740991, got -2`},
 }

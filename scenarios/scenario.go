@@ -36,6 +36,10 @@ type Population struct {
 	Model          string  // a name of Models
 	Scale          float64 // share of the modelled population, 0 < x ≤ 1; default 1/4000
 	SharedAccounts float64 // share of accounts whose password several households use, 0 … 1; default 0.1
+
+	// Parameters replace numbers of the model by name. What names there are, and which
+	// values, the model says: playhead simulate lists them.
+	Parameters map[string]float64
 }
 
 // Target says what is booted to be tested.

@@ -23,6 +23,7 @@ type arrivals struct {
 	busy    [minutesADay]float64 // chance that such a device is in a sitting
 	rateMax float64
 	busyMax float64
+	crowd   *crowd // nil: there is none
 }
 
 // sittingShape is what sittings look like on average; ms.
@@ -70,6 +71,9 @@ func newArrivals(model *population.Model, shape sittingShape) *arrivals {
 		a.rateMax = max(a.rateMax, a.rate[minute])
 		a.busyMax = max(a.busyMax, a.busy[minute])
 	}
+	if model.Crowd != nil {
+		a.crowd = newCrowd(model)
+	}
 	return a
 }
 
@@ -89,10 +93,15 @@ func localDepth(zones []population.Zone, depth float64) float64 {
 // more than a device can do.
 const maxBusy = 0.8
 
-// hazard is the rate of sittings, a ms, of a device with that load while it is idle.
-func (a *arrivals) hazard(load float64, minute int64) float64 {
-	return load * a.rate[minute] / (1 - min(maxBusy, float64(load*a.busy[minute])))
+// hazard is the rate, a ms, of sittings of an idle device with that load whose clock is
+// ahead by offset ms: of usual ones, and of those at the live event.
+func (a *arrivals) hazard(load float64, offset, at int64) (usual, live float64) {
+	there := minuteOf(at + offset)
+	idle := 1 - min(maxBusy, float64(load*a.busy[there]))
+	return load * a.rate[there] / idle, a.crowd.hazard(load, minuteOf(at)) / idle
 }
+
+func minuteOf(at int64) int64 { return at / minuteMS % minutesADay }
 
 // waitAtMost is how far ahead a sitting is planned.
 const waitAtMost = 20 * dayMS
@@ -103,7 +112,7 @@ const waitAtMost = 20 * dayMS
 func (a *arrivals) next(loads []float64, offset, now int64, stream *random.Stream) (at int64, found bool) {
 	highest := 0.0
 	for _, load := range loads {
-		highest += load * a.rateMax / (1 - min(maxBusy, float64(load*a.busyMax)))
+		highest += (float64(load*a.rateMax) + a.crowd.highest(load)) / (1 - min(maxBusy, float64(load*a.busyMax)))
 	}
 	wait := 0.0
 	for {
@@ -112,10 +121,10 @@ func (a *arrivals) next(loads []float64, offset, now int64, stream *random.Strea
 			return now + waitAtMost, false
 		}
 		at := now + 1 + int64(wait)
-		minute := (at + offset) / minuteMS % minutesADay
 		hazard := 0.0
 		for _, load := range loads {
-			hazard += a.hazard(load, minute)
+			usual, live := a.hazard(load, offset, at)
+			hazard += usual + live
 		}
 		if stream.Float64() < hazard/highest {
 			return at, true
@@ -123,18 +132,23 @@ func (a *arrivals) next(loads []float64, offset, now int64, stream *random.Strea
 	}
 }
 
-// which draws the device that a sitting at that moment is on.
-func (a *arrivals) which(loads []float64, offset, at int64, stream *random.Stream) int {
-	minute := (at + offset) / minuteMS % minutesADay
+// which draws the device that a sitting at that moment is on, and whether its viewer
+// comes to the live event.
+func (a *arrivals) which(loads []float64, offset, at int64, stream *random.Stream) (device int, toCrowd bool) {
 	total := 0.0
 	for _, load := range loads {
-		total += a.hazard(load, minute)
+		usual, live := a.hazard(load, offset, at)
+		total += usual + live
 	}
 	u := stream.Float64() * total
 	for i, load := range loads {
-		if u -= a.hazard(load, minute); u < 0 {
-			return i
+		usual, live := a.hazard(load, offset, at)
+		if u -= usual; u < 0 {
+			return i, false
+		}
+		if u -= live; u < 0 {
+			return i, true
 		}
 	}
-	return len(loads) - 1
+	return len(loads) - 1, false
 }

@@ -194,7 +194,7 @@ func (f *Fleet) preRoll(start, warmUpMS int64) {
 		for slot := f.accounts[i].playing; slot != 0; {
 			s := f.sittings.at(slot - 1)
 			if s.inProgress() {
-				f.join(s, start, warmUpMS)
+				f.introduce(s, start, warmUpMS)
 			}
 			f.file(slot-1, s)
 			slot = s.next
@@ -202,7 +202,8 @@ func (f *Fleet) preRoll(start, warmUpMS int64) {
 	}
 }
 
-func (f *Fleet) join(s *sitting, start, warmUpMS int64) {
+// introduce plans when a playback that began before the fleet is announced.
+func (f *Fleet) introduce(s *sitting, start, warmUpMS int64) {
 	stream := random.At(f.viewKey(s), uint32(s.drawn))
 	after := int64(stream.Float64() * float64(warmUpMS))
 	s.drawn = uint16(stream.Counter())
@@ -386,7 +387,7 @@ func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (kind vi
 	var loads [population.MaxDevices]float64
 	number := f.accounts[i].arrivals
 	stream := random.At(random.Hash(f.behaviour.Key(uint64(f.first)+uint64(i)), number), sittingNumber)
-	at := f.arrivals.which(f.loads(owner, &loads), f.offset(owner), due, &stream)
+	at, live := f.arrivals.which(f.loads(owner, &loads), f.offset(owner), due, &stream)
 	device := owner.Devices()[at]
 	taken := f.taken(i, f.devices[i]+uint32(at), device.Household)
 	if taken == allTaken {
@@ -412,7 +413,11 @@ func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (kind vi
 	}
 	f.accounts[i].playing = f.current + 1
 	views := random.At(f.viewKey(s), 0)
-	kind = f.sit(s, &f.accounts[i].shelf, &views)
+	if live {
+		kind = f.join(s, due, &views)
+	} else {
+		kind = f.sit(s, &f.accounts[i].shelf, &views)
+	}
 	s.drawn = uint16(views.Counter())
 	f.count(false, s.inProgress())
 	f.file(f.current, s)

@@ -60,7 +60,10 @@ func (h *heard) check(t *testing.T, e *viewing.Event, keepalive viewing.Millis) 
 func (h *heard) checkTimes(e *viewing.Event, keepalive viewing.Millis, fail func(string)) {
 	was := &h.last
 	if was.Type == viewing.Start {
-		h.countsAt += viewing.Millis(e.RebufferMS)
+		h.countsAt = e.At - viewing.Millis(e.PlayedMS) // play begins after the start-up
+		if wait := h.countsAt - h.startAt; wait < viewing.Millis(e.RebufferMS) || wait > 2*minute {
+			fail("play begins after the stall, and soon")
+		}
 	}
 	paused := was.Type == viewing.Pause
 	switch e.Type {

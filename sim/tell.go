@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/playhead-load/playhead/sim/population"
 	"github.com/playhead-load/playhead/sim/random"
@@ -72,25 +73,43 @@ func (f *Fleet) Event(e *viewing.Event) {
 	if s.who&joined == 0 {
 		e.RebufferMS = int64(f.stall(view))
 	}
-	f.tellBitrates(e, share, view)
+	f.tellBitrates(e, share, view, f.population.Network(account, s.who.household()))
 }
 
-// tellBitrates splits the time played over the two rungs: low first, then high.
-// How long the low one lasts is the view's own.
-func (f *Fleet) tellBitrates(e *viewing.Event, share *population.DeviceShare, view uint64) {
+// tellBitrates splits the time played over the rungs of the device's ladder: it
+// begins on the lowest, plays on the one that the household's network is fast enough
+// for, and dips below that for a while. How long is the view's own.
+func (f *Fleet) tellBitrates(e *viewing.Event, share *population.DeviceShare, view uint64, slow int) {
 	b := &f.habits
 	stream := random.At(view, bitrateNumber)
-	low := e.PlayedMS
+	steady := max(0, len(share.Ladder)-1-slow)
+	beginning, dip := e.PlayedMS, int64(0)
 	if !stream.Chance(b.lowViews) {
-		low = min(low, int64(stream.Exp()*b.lowBeginningMS))
-	}
-	rungs := [2]viewing.Bitrate{{Kbps: share.LowRung, PlayedMS: low}, {Kbps: share.HighRung, PlayedMS: e.PlayedMS - low}}
-	if rungs[0].Kbps > rungs[1].Kbps {
-		rungs[0], rungs[1] = rungs[1], rungs[0]
-	}
-	for _, rung := range rungs {
-		if rung.PlayedMS > 0 {
-			e.BitrateMS = append(e.BitrateMS, rung)
+		beginning = min(beginning, int64(stream.Exp()*b.lowBeginningMS))
+		if stream.Chance(b.dips) {
+			begins, lasts := int64(stream.Exp()*b.dipBeginsMS), int64(stream.Exp()*b.dipMS)
+			dip = min(max(0, e.PlayedMS-beginning-begins), lasts)
 		}
 	}
+	for _, rung := range []struct {
+		at int
+		ms int64
+	}{{0, beginning}, {max(0, steady-1), dip}, {steady, e.PlayedMS - beginning - dip}} {
+		f.tellRung(e, share.Ladder[rung.at], rung.ms)
+	}
+}
+
+// tellRung adds time at a rung, in the order of the rates' names.
+func (f *Fleet) tellRung(e *viewing.Event, kbps string, ms int64) {
+	if ms == 0 {
+		return
+	}
+	at := 0
+	for ; at < len(e.BitrateMS) && e.BitrateMS[at].Kbps <= kbps; at++ {
+		if e.BitrateMS[at].Kbps == kbps {
+			e.BitrateMS[at].PlayedMS += ms
+			return
+		}
+	}
+	e.BitrateMS = slices.Insert(e.BitrateMS, at, viewing.Bitrate{Kbps: kbps, PlayedMS: ms})
 }

@@ -21,12 +21,15 @@ type habits struct {
 	shortMeanMS, filmFirstMS, browseMeanMS, rebufferMS  float64
 	pauses, seeks, errors, telemetry, interruptsPerHour float64
 	pauseMedianMS, pauseSigma, longSeekMS               float64
-	lowViews, lowBeginningMS                            float64
+	lowViews, lowBeginningMS, dips, dipBeginsMS, dipMS  float64
+	startupMS, startupSigma, abandonsAfterMS, abandons  float64
+	rebufferCost, crowdStaysMS                          float64
+	crowdBeginsMS                                       int64
 	longPauseMS, shortSeekMS                            int32
 }
 
 func habitsOf(m *population.Model) habits {
-	return habits{
+	h := habits{
 		shortView: m.ShortView.Value, longComplete: m.LongComplete.Value,
 		filmComplete: m.FilmComplete.Value, longOverHalf: m.LongOverHalf.Value,
 		nextEpisode: m.NextEpisode.Value, nextComplete: m.NextComplete.Value,
@@ -43,7 +46,15 @@ func habitsOf(m *population.Model) habits {
 		lowViews:   m.LowRungViews.Value, lowBeginningMS: m.LowRungBeginning.Value * secondMS,
 		longPauseMS: int32(m.LongPause.Value * minuteMS),
 		shortSeekMS: int32(m.ShortSeek.Value * secondMS),
+		dips:        m.DipViews.Value, dipBeginsMS: m.DipBegins.Value * secondMS, dipMS: m.DipMean.Value * secondMS,
+		startupMS: m.StartupMedian.Value * secondMS, startupSigma: m.StartupSigma.Value,
+		abandonsAfterMS: m.AbandonsAfter.Value * secondMS, abandons: m.Abandons.Value,
+		rebufferCost: m.RebufferCost.Value,
 	}
+	if m.Crowd != nil {
+		h.crowdBeginsMS, h.crowdStaysMS = int64(m.Crowd.Hour.Value*hourMS), m.Crowd.Stays.Value*minuteMS
+	}
+	return h
 }
 
 // machine moves devices; it has no state of its own but the mode.
@@ -123,17 +134,47 @@ func (m *machine) begin(s *sitting, elapsed int32, shelf *shelf, stream *random.
 		s.title = uint16(m.catalogue.Pick(stream))
 		m.wantPicked(s, stream)
 	}
-	if stream.Chance(m.habits.endsSilent) {
+	return m.open(s, elapsed, stream)
+}
+
+// join begins a sitting at a live event, where it is then.
+func (m *machine) join(s *sitting, at int64, stream *random.Stream) viewing.EventType {
+	if m.quiet {
+		s.set(quiet)
+	}
+	s.title = uint16(m.catalogue.Live())
+	runtime := int64(m.catalogue.Title(uint32(s.title)).RuntimeMS)
+	since := at%dayMS - m.habits.crowdBeginsMS
+	s.position = int32(min(max(0, since), runtime))
+	s.left = max(secondMS, int32(min(stream.Exp()*m.habits.crowdStaysMS, never/4)))
+	return m.open(s, 0, stream)
+}
+
+// open begins to play the view whose title is chosen: after its start-up, if the viewer
+// waits for so long, and after a stall, which costs it more than its own time.
+func (m *machine) open(s *sitting, elapsed int32, stream *random.Stream) viewing.EventType {
+	b := &m.habits
+	startup := min(stream.Lognormal(b.startupMS, b.startupSigma), minuteMS)
+	if late := startup - b.abandonsAfterMS; late > 0 && stream.Chance(b.abandons*late/secondMS) {
+		s.set(short)
+		s.clear(complete)
+		s.left = 0
+	}
+	stall := m.stall(stream.Key())
+	if !s.has(complete) {
+		s.left = max(0, s.left-int32(float64(stall)*b.rebufferCost))
+	}
+	if stream.Chance(b.endsSilent) {
 		s.set(silent)
 	}
 	s.start += int64(elapsed)
 	s.seq, s.played = 0, 0
 	s.keepalive = never
-	m.play(s, m.stall(stream.Key()), stream)
+	m.play(s, int32(startup)+stall, stream)
 	return viewing.Start
 }
 
-// stall is how long the view with that key waits for its first frame; ms.
+// stall is how long the view with that key stalls at its beginning; ms.
 func (m *machine) stall(view uint64) int32 {
 	stream := random.At(view, stallNumber)
 	if !stream.Chance(m.habits.rebuffered) {

@@ -73,11 +73,14 @@ func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := model.Set(s.Population.Parameters); err != nil {
+		return nil, usageError{fmt.Errorf("population.parameters: %w", err)}
+	}
 	people, err := population.New(model, population.Options{
 		Seed: s.Seed, Scale: s.Population.Scale, SharedAccounts: s.Population.SharedAccounts,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("population: %w", err)
+		return nil, usageError{fmt.Errorf("population: %w", err)}
 	}
 	options := sim.FleetOptions{
 		Seed: s.Seed, Salt: salt, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -181,8 +182,12 @@ func printModel(out io.Writer, m *population.Model, sharedAccounts float64) {
 	shares("stream limit", m.Plans)
 	shares("profiles", m.Profiles)
 	shares("households sharing", m.Households)
+	shares("rungs too fast", m.Networks)
+	for _, z := range m.Zones {
+		line(fmt.Sprintf("%s %+gh", z.Country, float64(z.OffsetMinutes)/60), z.Share, "of accounts", z.Mark, z.Source)
+	}
 	for _, d := range m.Devices {
 		line(d.Type, d.Streams, "of streams", d.Mark, d.Source)
-		line(d.Type, d.Owned, "of households", d.OwnedMark, "have one; it plays at "+d.LowRung+" and "+d.HighRung+" kbit/s")
+		line(d.Type, d.Owned, "of households", d.OwnedMark, "have one; it plays at "+strings.Join(d.Ladder, ", ")+" kbit/s")
 	}
 }

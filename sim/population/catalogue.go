@@ -6,8 +6,9 @@ import (
 	"github.com/playhead-load/playhead/sim/random"
 )
 
-// MaxTitles is the size a catalogue may have: a device holds a title in 16 bits.
-const MaxTitles = 1<<16 - 1
+// MaxTitles is the size a catalogue may have: a device holds a title in 16 bits, and
+// one may be a live event's.
+const MaxTitles = 1<<16 - 2
 
 // Title is one playable thing.
 type Title struct {
@@ -22,6 +23,7 @@ type Title struct {
 type Catalogue struct {
 	titles  []Title   // index 0 is no title
 	weights []float64 // share of all views, index 0 is 0
+	live    uint32    // the title of a live event; 0: there is none
 	limit   []uint32  // alias table (Walker 1977, Vose 1991) over what viewers pick
 	alias   []uint16
 }
@@ -31,6 +33,9 @@ func (c *Catalogue) Len() int { return len(c.titles) - 1 }
 
 // Title is the title with that id, 1 … Len.
 func (c *Catalogue) Title(id uint32) Title { return c.titles[id] }
+
+// Live is the title of a live event, which nobody picks; 0: there is none.
+func (c *Catalogue) Live() uint32 { return c.live }
 
 // Weight is the share of all views that title id is meant to have.
 func (c *Catalogue) Weight(id uint32) float64 { return c.weights[id] }
@@ -63,6 +68,11 @@ func newCatalogue(m *Model) (*Catalogue, error) {
 		c.weights[rank] /= total
 	}
 	c.fillAlias(c.picks(m))
+	if m.Crowd != nil {
+		c.titles = append(c.titles, Title{RuntimeMS: int32(m.Crowd.Runtime.Value * minuteMS), Film: true})
+		c.weights = append(c.weights, 0)
+		c.live = uint32(count) + 1
+	}
 	return c, nil
 }
 

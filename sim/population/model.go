@@ -50,6 +50,7 @@ type Model struct {
 	Profiles   []Share // Value: profiles of an account
 	Households []Share // Value: households that use one shared account
 	Devices    []DeviceShare
+	Networks   []Share // Value: rungs of a device's ladder that a household's network is too slow for
 
 	// Catalogue.
 	Titles          Param
@@ -76,10 +77,18 @@ type Model struct {
 	SittingEnds      Param // after a long view
 	BrowseMean       Param // pause between two views
 	EndsWithoutStop  Param
-	RebufferedViews  Param // share of views with a stall at their beginning
+	StartupMedian    Param // from the wish to the first frame, lognormal
+	StartupSigma     Param
+	AbandonsAfter    Param // of start-up
+	Abandons         Param // probability of giving up for each further second of start-up
+	RebufferedViews  Param // share of views that stall
 	RebufferMean     Param
-	LowRungViews     Param // share of views played on the low rung throughout
-	LowRungBeginning Param // mean time on the low rung in the others
+	RebufferCost     Param // time not watched, in times of the stall
+	LowRungViews     Param // share of views played on the lowest rung throughout
+	LowRungBeginning Param // mean time on the lowest rung in the others
+	DipViews         Param // share of the others that play on the next lower rung for a while
+	DipBegins        Param // mean time played before
+	DipMean          Param
 
 	// While it plays, each an hour of play.
 	Pauses      Param
@@ -92,21 +101,48 @@ type Model struct {
 	LongSeekMax Param
 	Errors      Param
 	Telemetry   Param
+
+	Crowd *Crowd // at a live event; nil: there is none
+}
+
+// Crowd is those who come to a live event: at about the same moment, wherever they
+// are, to a title of its own.
+type Crowd struct {
+	Streams Param // at once at the peak, at scale 1
+	Hour    Param // when it begins, by the virtual clock, every day
+	Gathers Param // how far from then a viewer comes, standard deviation
+	Runtime Param
+	Stays   Param // mean time for which a viewer stays
 }
 
 // Params lists the single numbers of the model in the order of its fields; the
 // tables stand beside them.
 func (m *Model) Params() []Param {
-	return []Param{
-		m.Members, m.MeanStreams, m.TroughToPeak, m.PeakHour, m.Titles, m.PopularityPower,
-		m.PopularityTail, m.SeriesEpisodes, m.FilmsAfter, m.EpisodeMin, m.EpisodeMax,
-		m.FilmMedian, m.FilmSigma, m.ShortView, m.ShortMean, m.LongComplete, m.FilmComplete,
-		m.LongOverHalf, m.FilmFirst, m.NextEpisode, m.NextComplete, m.ResumeTitle,
-		m.ResumeComplete, m.SittingEnds, m.BrowseMean, m.EndsWithoutStop, m.RebufferedViews,
-		m.RebufferMean, m.LowRungViews, m.LowRungBeginning, m.Pauses, m.PauseMedian,
-		m.PauseSigma, m.LongPause, m.Seeks, m.ShortSeeks, m.ShortSeek, m.LongSeekMax, m.Errors,
-		m.Telemetry,
+	var params []Param
+	for _, p := range m.params() {
+		params = append(params, *p)
 	}
+	return params
+}
+
+func (m *Model) params() []*Param {
+	params := []*Param{
+		&m.Members, &m.MeanStreams, &m.TroughToPeak, &m.PeakHour,
+		&m.Titles, &m.PopularityPower, &m.PopularityTail, &m.SeriesEpisodes, &m.FilmsAfter,
+		&m.EpisodeMin, &m.EpisodeMax, &m.FilmMedian, &m.FilmSigma,
+		&m.ShortView, &m.ShortMean, &m.LongComplete, &m.FilmComplete, &m.LongOverHalf, &m.FilmFirst,
+		&m.NextEpisode, &m.NextComplete, &m.ResumeTitle, &m.ResumeComplete, &m.SittingEnds,
+		&m.BrowseMean, &m.EndsWithoutStop,
+		&m.StartupMedian, &m.StartupSigma, &m.AbandonsAfter, &m.Abandons,
+		&m.RebufferedViews, &m.RebufferMean, &m.RebufferCost,
+		&m.LowRungViews, &m.LowRungBeginning, &m.DipViews, &m.DipBegins, &m.DipMean,
+		&m.Pauses, &m.PauseMedian, &m.PauseSigma, &m.LongPause,
+		&m.Seeks, &m.ShortSeeks, &m.ShortSeek, &m.LongSeekMax, &m.Errors, &m.Telemetry,
+	}
+	if m.Crowd != nil {
+		params = append(params, &m.Crowd.Streams, &m.Crowd.Hour, &m.Crowd.Gathers, &m.Crowd.Runtime, &m.Crowd.Stays)
+	}
+	return params
 }
 
 // Share is one row of a distribution: Value occurs with probability Share.
@@ -133,9 +169,8 @@ type DeviceShare struct {
 	Source  string
 	Mark    Mark
 
-	Owned     float64 // probability that a household has one, mark A
-	LowRung   string  // kilobits a second, mark A
-	HighRung  string
+	Owned     float64  // probability that a household has one, mark A
+	Ladder    []string // kilobits a second, lowest first, mark A
 	OwnedMark Mark
 }
 
@@ -159,4 +194,4 @@ func Names() []string {
 	return names
 }
 
-func models() []Model { return []Model{netflix2015()} }
+func models() []Model { return []Model{netflix2015(), netflix2018(), netflix2025(), liveEvent()} }

@@ -3,6 +3,7 @@ package population
 const (
 	none       = "no public figure"
 	engagement = "fit to Netflix's engagement report, 2025 H1"
+	imc        = "Krishnan & Sitaraman, IMC 2012"
 	tencent    = "Tencent Video, 540 M views; split over kinds of view tuned to its 20 % complete and 56 % under half"
 	membersUS  = "letter to shareholders, 2015 Q1: 41.4 of 62.3 M members; by zone as the people of the country"
 	abroad     = "the rest of the members: " + none + " by country"
@@ -39,11 +40,14 @@ func netflix2015() Model {
 		Households: []Share{
 			{2, 1.0 / 3, none, Assumed}, {3, 1.0 / 3, none, Assumed}, {4, 1.0 / 3, none, Assumed},
 		},
+		Networks: []Share{
+			{0, 0.6, none, Assumed}, {1, 0.3, none, Assumed}, {2, 0.1, none, Assumed},
+		},
 		Devices: []DeviceShare{
-			{"tv", 0.70, "Vox / MacRumors 2018", Verified, 0.9, "3000", "5800", Assumed},
-			{"web", 0.15, "Vox / MacRumors 2018", Verified, 0.6, "1750", "3000", Assumed},
-			{"phone", 0.10, "Vox / MacRumors 2018", Verified, 0.8, "560", "750", Assumed},
-			{"tablet", 0.05, "Vox / MacRumors 2018", Verified, 0.4, "1050", "1750", Assumed},
+			{"tv", 0.70, "Vox / MacRumors 2018", Verified, 0.9, []string{"560", "1750", "3000", "5800"}, Assumed},
+			{"web", 0.15, "Vox / MacRumors 2018", Verified, 0.6, []string{"560", "1050", "1750", "3000"}, Assumed},
+			{"phone", 0.10, "Vox / MacRumors 2018", Verified, 0.8, []string{"235", "375", "560", "750"}, Assumed},
+			{"tablet", 0.05, "Vox / MacRumors 2018", Verified, 0.4, []string{"375", "560", "1050", "1750"}, Assumed},
 		},
 
 		Titles:          Param{"titles", 7200, "titles", engagement, Derived},
@@ -69,10 +73,18 @@ func netflix2015() Model {
 		SittingEnds:      Param{"sitting_ends", 0.7, "probability", none, Assumed},
 		BrowseMean:       Param{"browse_mean", 40, "s", none, Assumed},
 		EndsWithoutStop:  Param{"ends_without_stop", 0.03, "probability", none, Assumed},
+		StartupMedian:    Param{"startup_median", 1.2, "s", none, Assumed},
+		StartupSigma:     Param{"startup_sigma", 0.6, "", none, Assumed},
+		AbandonsAfter:    Param{"abandons_after", 2, "s", imc, Verified},
+		Abandons:         Param{"abandons", 0.058, "probability", imc + ", for each further second", Verified},
 		RebufferedViews:  Param{"rebuffered_views", 0.1, "probability", none, Assumed},
 		RebufferMean:     Param{"rebuffer_mean", 2, "s", none, Assumed},
+		RebufferCost:     Param{"rebuffer_cost", 5, "times", imc + "; 1 % of rebuffering, 5 % less watched", Verified},
 		LowRungViews:     Param{"low_rung_views", 0.1, "probability", none, Assumed},
 		LowRungBeginning: Param{"low_rung_beginning", 15, "s", none, Assumed},
+		DipViews:         Param{"dip_views", 0.2, "probability", none, Assumed},
+		DipBegins:        Param{"dip_begins", 600, "s", none, Assumed},
+		DipMean:          Param{"dip_mean", 60, "s", none, Assumed},
 
 		Pauses:      Param{"pauses", 0.6, "1/h", none, Assumed},
 		PauseMedian: Param{"pause_median", 60, "s", none, Assumed},
@@ -85,4 +97,40 @@ func netflix2015() Model {
 		Errors:      Param{"errors", 0.02, "1/h", none, Assumed},
 		Telemetry:   Param{"telemetry", 0.1, "1/h", none, Assumed},
 	}
+}
+
+// netflix2018 and netflix2025 have the habits and the countries of 2015: what is
+// calibrated is a day of 1.67 times its mean at the peak, which members all round the
+// world, whose evenings are hours apart, cannot have.
+func netflix2018() Model {
+	m := netflix2015()
+	const source = "letters to shareholders, 2018: 117 M members, 4.2 G hours a month"
+	m.Name = "netflix-2018"
+	m.Members = Param{"members", 117_000_000, "accounts", source, Verified}
+	m.MeanStreams = Param{"mean_streams", 5_800_000, "playbacks", source + ", divided by the hours of a month", Derived}
+	return m
+}
+
+func netflix2025() Model {
+	m := netflix2015()
+	const source = "engagement report and letters to shareholders, 2025: about 300 M members, 95 G hours in half a year"
+	m.Name = "netflix-2025"
+	m.Members = Param{"members", 300_000_000, "accounts", source, Verified}
+	m.MeanStreams = Param{"mean_streams", 21_900_000, "playbacks", source + ", divided by the hours", Derived}
+	return m
+}
+
+// liveEvent is an evening of netflix-2025 with one title that everybody comes to.
+func liveEvent() Model {
+	m := netflix2025()
+	const fight = "a fight of 2024-11-15: 65 M streams at the peak"
+	m.Name = "live-event"
+	m.Crowd = &Crowd{
+		Streams: Param{"crowd_streams", 65_000_000, "playbacks", fight, Verified},
+		Hour:    Param{"crowd_hour", 21, "h", none, Assumed},
+		Gathers: Param{"crowd_gathers", 20, "min", none, Assumed},
+		Runtime: Param{"crowd_runtime", 240, "min", none, Assumed},
+		Stays:   Param{"crowd_stays", 120, "min", none, Assumed},
+	}
+	return m
 }

@@ -33,6 +33,7 @@ type Population struct {
 	options   Options
 	accounts  int
 	catalogue *Catalogue
+	networks  random.Family
 	load      [maxKinds]float64 // of a device of that kind, of an account with one profile
 }
 
@@ -79,6 +80,7 @@ func New(model Model, options Options) (*Population, error) {
 	p := &Population{
 		model: model, options: options, catalogue: catalogue,
 		accounts: max(1, int(accounts)),
+		networks: random.NewFamily(options.Seed, networkDomain),
 	}
 	for kind := range model.Devices {
 		p.load[kind] = p.loadOf(kind)
@@ -108,18 +110,21 @@ func (m *Model) check() error {
 		if !(d.Owned > 0 && d.Owned <= 1) {
 			return fmt.Errorf("owned share %v of %s: expected above 0, at most 1", d.Owned, d.Type)
 		}
+		if n := len(d.Ladder); n < 1 || n > viewing.MaxBitrates {
+			return fmt.Errorf("%d rungs of %s: expected 1 to %d", n, d.Type, viewing.MaxBitrates)
+		}
 		streams += d.Streams
 	}
 	if math.Abs(streams-1) > 1e-6 {
 		return errors.New("shares of streams by device: expected a sum of 1")
 	}
-	for _, table := range [][]Share{m.Plans, m.Profiles, m.Households} {
+	for _, table := range [][]Share{m.Plans, m.Profiles, m.Households, m.Networks} {
 		sum := 0.0
 		for _, row := range table {
 			sum += row.Share
 		}
 		if math.Abs(sum-1) > 1e-6 {
-			return errors.New("plans, profiles and households: expected shares with a sum of 1")
+			return errors.New("plans, profiles, households and networks: expected shares with a sum of 1")
 		}
 	}
 	return m.checkBounds()
@@ -136,8 +141,13 @@ func (m *Model) checkBounds() error {
 			return fmt.Errorf("%d households: expected 1 to %d", row.Value, maxHouseholds)
 		}
 	}
-	if t := m.TroughToPeak.Value; !(t >= 0 && t <= 1) {
-		return fmt.Errorf("trough_to_peak %v: expected 0 to 1", t)
+	for _, p := range m.params() {
+		if least, most := p.bounds(); !(p.Value >= least && p.Value <= most) {
+			return fmt.Errorf("%s %v: expected %v to %v", p.Name, p.Value, least, most)
+		}
+	}
+	if m.EpisodeMin.Value > m.EpisodeMax.Value {
+		return fmt.Errorf("episode_min %v: expected at most episode_max, %v", m.EpisodeMin.Value, m.EpisodeMax.Value)
 	}
 	return nil
 }
@@ -159,7 +169,11 @@ func DeviceID(i int, household, kind uint8) uint64 {
 	return uint64(i)*MaxDevices + uint64(household)*maxKinds + uint64(kind) + 1
 }
 
-const accountDomain = 1
+// Uses of an account's number in random.Key.
+const (
+	accountDomain = 1
+	networkDomain = 6
+)
 
 // Account is account number i: a pure function of (seed, i).
 func (p *Population) Account(i int) Account {
@@ -189,6 +203,13 @@ func (p *Population) zone(stream *random.Stream) int {
 		}
 	}
 	return len(p.model.Zones) - 1
+}
+
+// Network is how many rungs of a device's ladder the network of a household is too
+// slow for.
+func (p *Population) Network(account int, household uint8) int {
+	stream := random.At(p.networks.Key(uint64(account)), uint32(household))
+	return draw(&stream, p.model.Networks)
 }
 
 // equip gives a household its devices; one that drew none gets the first kind.
