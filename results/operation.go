@@ -16,6 +16,7 @@ const (
 	OpTelemetry
 	OpError
 	OpStop
+	OpUpload // of an event of any kind that was played without a connection
 	OpPosition
 	OpHistory
 	OpContinueWatching
@@ -33,6 +34,7 @@ var opNames = [opCount]string{
 	OpTelemetry:        "telemetry",
 	OpError:            "error",
 	OpStop:             "stop",
+	OpUpload:           "upload",
 	OpPosition:         "position",
 	OpHistory:          "history",
 	OpContinueWatching: "continue-watching",

@@ -84,12 +84,16 @@ type Fleet struct {
 	wheel    *wheel
 	active   int
 
+	uploads      map[uint32]*upload // by slot of a sitting
+	spareUploads []*upload
+
 	// The last step.
 	current uint32 // slot
 	ended   bool   // its sitting has: the slot is free with the next step
 	refused bool   // some session was, at some time
 	now     int64
 	kind    viewing.EventType
+	telling kept  // of an upload; else it is no event
 	fetched int64 // window
 	touched uint32
 }
@@ -115,6 +119,7 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 		salt:       options.Salt & MaxSalt,
 		first:      first,
 		accounts:   inHugePages(make([]account, end-first)),
+		uploads:    map[uint32]*upload{},
 		devices:    inHugePages(make([]uint32, end-first+1)),
 	}
 	shape, left := measureSittings(&f.machine)
@@ -211,7 +216,7 @@ func (f *Fleet) introduce(s *sitting, start, warmUpMS int64) {
 }
 
 // Next fills e with the first event due at or before until, in the order of (due,
-// account), and says whose it is; not ok when there is none. e.At is Step.DueMS. It
+// account), and says whose it is; not ok when there is none. It
 // is Advance and Event.
 func (f *Fleet) Next(until viewing.Millis, e *viewing.Event) (step Step, ok bool) {
 	if step, ok = f.Advance(until); ok {
@@ -237,7 +242,7 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 		}
 		f.now, f.current = due, uint32(next.ref)
 		if next.due != next.turn && !f.refused {
-			f.kind = viewing.Keepalive
+			f.kind, f.telling.kind = viewing.Keepalive, 0
 			device := next.device
 			f.fileKeepalive(*next)
 			return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
@@ -270,20 +275,20 @@ func (f *Fleet) fetch() {
 // step does what is due; not ok when no event tells it.
 func (f *Fleet) step(next wait) (step Step, ok bool) {
 	if next.ref&arrivalTag != 0 {
-		if f.kind, ok = f.arrive(next.ref, f.now); !ok {
+		if !f.arrive(next.ref, f.now) {
 			return step, false
 		}
 	} else if next.due == next.turn {
 		f.turnOf(f.sittings.at(f.current))
 	} else {
-		f.kind = viewing.Keepalive
+		f.kind, f.telling.kind = viewing.Keepalive, 0
 		f.fileKeepalive(next)
 	}
 	s := f.sittings.at(f.current)
-	if f.kind == 0 || s.flags&(quiet|denied) != 0 {
+	if f.kind == 0 || s.flags&(quiet|denied) != 0 && f.telling.kind == 0 {
 		return step, false
 	}
-	if f.kind != viewing.Keepalive {
+	if f.kind != viewing.Keepalive && f.telling.kind == 0 {
 		s.seq++
 	}
 	return Step{viewing.Millis(f.now), int32(s.device), f.kind}, true
@@ -310,12 +315,32 @@ func (f *Fleet) turnOf(s *sitting) {
 		s.view++
 		s.drawn = 0
 	}
-	stream := random.At(f.viewKey(s), uint32(s.drawn))
-	f.kind = f.turn(s, int32(f.now-s.start), &f.accounts[s.account].shelf, &stream)
-	s.drawn = uint16(stream.Counter())
+	if s.state() == uploading {
+		f.tellKept(s)
+	} else {
+		stream := random.At(f.viewKey(s), uint32(s.drawn))
+		f.kind = f.turn(s, int32(f.now-s.start), &f.accounts[s.account].shelf, &stream)
+		f.hold(s, &stream)
+		s.drawn = uint16(stream.Counter())
+	}
 	f.count(before, s.inProgress())
 	if f.ended = s.state() == over; !f.ended {
 		f.file(f.current, s)
+	}
+}
+
+// hold keeps what a sitting without a connection does from being told, until its upload.
+func (f *Fleet) hold(s *sitting, stream *random.Stream) {
+	f.telling.kind = 0
+	if !s.offline() {
+		return
+	}
+	if f.kind != 0 {
+		f.keep(s)
+	}
+	f.kind = 0
+	if s.state() == over {
+		f.planUpload(s, stream)
 	}
 }
 
@@ -342,14 +367,14 @@ func (f *Fleet) release() {
 
 // arrive begins the sitting that is due at an account, and plans the next one. Not
 // begun: there is none, or its device or every profile of the household is busy.
-func (f *Fleet) arrive(r ref, due int64) (kind viewing.EventType, begun bool) {
+func (f *Fleet) arrive(r ref, due int64) (begun bool) {
 	i := uint32(r & indexMask)
 	owner := f.population.Account(f.first + int(i))
 	if r&laterTag == 0 {
-		kind, begun = f.sitDown(i, &owner, due)
+		begun = f.sitDown(i, &owner, due)
 	}
 	f.planArrival(i, &owner, due)
-	return kind, begun
+	return begun
 }
 
 // planArrival draws when the account's next sitting is due.
@@ -383,7 +408,7 @@ func (f *Fleet) offset(owner *population.Account) int64 {
 
 // sitDown begins a sitting of a profile that plays on no other device of the
 // household, on a device that is idle.
-func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (kind viewing.EventType, begun bool) {
+func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (begun bool) {
 	var loads [population.MaxDevices]float64
 	number := f.accounts[i].arrivals
 	stream := random.At(random.Hash(f.behaviour.Key(uint64(f.first)+uint64(i)), number), sittingNumber)
@@ -391,7 +416,7 @@ func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (kind vi
 	device := owner.Devices()[at]
 	taken := f.taken(i, f.devices[i]+uint32(at), device.Household)
 	if taken == allTaken {
-		return 0, false
+		return false
 	}
 	profile := uint8(0)
 	first := stream.Intn(owner.Profiles)
@@ -402,7 +427,7 @@ func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (kind vi
 		}
 	}
 	if profile == 0 {
-		return 0, false
+		return false
 	}
 	f.current = f.sittings.take()
 	s := f.sittings.at(f.current)
@@ -414,14 +439,19 @@ func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (kind vi
 	f.accounts[i].playing = f.current + 1
 	views := random.At(f.viewKey(s), 0)
 	if live {
-		kind = f.join(s, due, &views)
+		f.kind = f.join(s, due, &views)
 	} else {
-		kind = f.sit(s, &f.accounts[i].shelf, &views)
+		if !f.quiet && stream.Chance(f.model.Devices[device.Kind].Offline) {
+			s.view = offlineView
+			views = random.At(f.viewKey(s), 0)
+		}
+		f.kind = f.sit(s, &f.accounts[i].shelf, &views)
 	}
+	f.hold(s, &views)
 	s.drawn = uint16(views.Counter())
 	f.count(false, s.inProgress())
 	f.file(f.current, s)
-	return kind, true
+	return true
 }
 
 // sittingNumber is of what a sitting's key gives beside the keys of its views.
@@ -460,7 +490,7 @@ func (f *Fleet) Denied(device int32, session viewing.SessionID) {
 	for slot := f.accounts[i].playing; slot != 0; {
 		s := f.sittings.at(slot - 1)
 		if s.device == uint32(device) && s.inProgress() && !s.has(quiet) &&
-			f.sessionID(s, f.viewKey(s)) == session {
+			f.sessionID(s.start, f.viewKey(s)) == session {
 			s.set(denied)
 			f.refused = true
 		}

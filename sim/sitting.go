@@ -15,6 +15,7 @@ const (
 	playing                // due: the earliest of end, interrupt, keepalive
 	paused                 // due: resume at interrupt, or stop at end
 	rejoining              // announced while paused: the pause follows at once
+	uploading              // over, and due: to tell what was played without a connection
 )
 
 type flag uint8
@@ -32,7 +33,9 @@ const (
 
 const (
 	never    = math.MaxInt32
-	maxViews = math.MaxUint8 // of a sitting
+	maxViews = 1<<7 - 1 // of a sitting
+
+	offlineView = 1 << 7 // with a sitting's view: it is played without a connection
 )
 
 // sitting is a viewer at a device from the first view to the end of the last: 64
@@ -60,7 +63,7 @@ type sitting struct {
 
 	title uint16
 	drawn uint16 // counter of the view's random numbers
-	view  uint8  // of the sitting
+	view  uint8  // of the sitting; and offlineView
 	who   who
 	flags flag
 	place uint8 // state, and zone
@@ -97,7 +100,12 @@ func (s *sitting) state() state      { return state(s.place & (1<<stateBits - 1)
 func (s *sitting) become(next state) { s.place = s.place&^(1<<stateBits-1) | uint8(next) }
 func (s *sitting) zone() uint8       { return s.place >> stateBits }
 
-func (s *sitting) inProgress() bool { return s.state() >= playing }
+func (s *sitting) inProgress() bool {
+	state := s.state()
+	return state >= playing && state <= rejoining
+}
+
+func (s *sitting) offline() bool { return s.view&offlineView != 0 }
 
 // due is when it is due, Unix ms.
 func (s *sitting) due() int64 { return s.start + int64(min(s.end, s.interrupt, s.keepalive)) }
@@ -125,7 +133,7 @@ func (m *machine) play(s *sitting, elapsed int32, stream *random.Stream) {
 	s.playFrom = elapsed
 	s.end = elapsed + min(s.left, m.catalogue.Title(uint32(s.title)).RuntimeMS-s.position)
 	s.interrupt = m.untilInterrupt(elapsed, stream)
-	if !s.has(quiet) {
+	if !s.has(quiet) && !s.offline() {
 		s.keepalive = elapsed + m.keepaliveMS
 	}
 }

@@ -27,53 +27,60 @@ func (f *Fleet) viewKey(s *sitting) uint64 {
 
 // sessionID is the UUID (version 7, RFC 9562) of a view: its beginning, and 74 bits
 // of its own.
-func (f *Fleet) sessionID(s *sitting, view uint64) viewing.SessionID {
+func (f *Fleet) sessionID(start int64, view uint64) viewing.SessionID {
 	var id viewing.SessionID
 	high, low := random.Hash(view, sessionNumber), random.Hash(view, sessionNumber+1)
-	binary.BigEndian.PutUint64(id[0:8], uint64(s.start)<<16|0x7000|high&0x0fff)
+	binary.BigEndian.PutUint64(id[0:8], uint64(start)<<16|0x7000|high&0x0fff)
 	binary.BigEndian.PutUint64(id[8:16], 1<<63|low>>2^f.salt)
 	return id
 }
 
-// Event fills e with what the last step did. The memory of e.BitrateMS is reused,
+// Event fills e with what the last step did; e.At is before Step.DueMS where it was
+// played without a connection. The memory of e.BitrateMS is reused,
 // its texts are shared and constant. Every event validates. Nothing is allocated once
 // e has bitrates.
 func (f *Fleet) Event(e *viewing.Event) {
 	s := f.sittings.at(f.current)
-	share, zone := &f.model.Devices[s.who.kind()], &f.model.Zones[s.zone()]
-	view := f.viewKey(s)
-	account := f.first + int(s.account)
-	position, played := s.at(int32(f.now - s.start))
-	e.Reset()
-	e.SessionID = f.sessionID(s, view)
-	e.Seq = s.seq - 1
-	if f.kind == viewing.Keepalive {
-		e.Seq = s.seq + uint32(f.sent(s, int32(f.now-s.start)))
+	k := f.telling
+	if e.Reset(); k.kind == 0 {
+		k = f.happening(s)
+	} else {
+		e.Offline = true
 	}
-	e.Type = f.kind
-	e.ProfileID = s.who.profile()
-	e.TitleID = uint32(s.title)
-	e.At = viewing.Millis(f.now)
-	e.AccountID = population.AccountID(account)
+	share, account := &f.model.Devices[s.who.kind()], f.first+int(s.account)
+	e.SessionID = f.sessionID(k.start, k.view)
+	e.Seq, e.Type, e.At = k.seq, k.kind, viewing.Millis(k.at)
+	e.AccountID, e.ProfileID = population.AccountID(account), s.who.profile()
 	e.DeviceID = population.DeviceID(account, s.who.household(), s.who.kind())
-	e.DeviceType = share.Type
-	e.Country = zone.Country
-	e.RuntimeMS = int64(f.catalogue.Title(uint32(s.title)).RuntimeMS)
-	e.PositionMS = int64(position)
-	switch f.kind {
+	e.DeviceType, e.Country = share.Type, f.model.Zones[s.zone()].Country
+	e.TitleID = uint32(k.title)
+	e.RuntimeMS = int64(f.catalogue.Title(e.TitleID).RuntimeMS)
+	e.PositionMS = int64(k.position)
+	switch k.kind {
 	case viewing.Start:
-		if s.has(resumes) {
+		if s.has(resumes) && !e.Offline {
 			e.ResumePos, e.PositionMS = true, 0
 		}
 		return
 	case viewing.Error:
 		e.ErrorCode = errorCode
 	}
-	e.PlayedMS = int64(played)
+	e.PlayedMS = int64(k.played)
 	if s.who&joined == 0 {
-		e.RebufferMS = int64(f.stall(view))
+		e.RebufferMS = int64(f.stall(k.view))
 	}
-	f.tellBitrates(e, share, view, f.population.Network(account, s.who.household()))
+	f.tellBitrates(e, share, k.view, f.population.Network(account, s.who.household()))
+}
+
+// happening is what the last step did, as it happened.
+func (f *Fleet) happening(s *sitting) kept {
+	elapsed := int32(f.now - s.start)
+	position, played := s.at(elapsed)
+	k := kept{f.kind, f.now, s.start, f.viewKey(s), position, played, s.seq - 1, s.title}
+	if f.kind == viewing.Keepalive {
+		k.seq = s.seq + uint32(f.sent(s, elapsed))
+	}
+	return k
 }
 
 // tellBitrates splits the time played over the rungs of the device's ladder: it

@@ -24,6 +24,7 @@ type habits struct {
 	lowViews, lowBeginningMS, dips, dipBeginsMS, dipMS  float64
 	startupMS, startupSigma, abandonsAfterMS, abandons  float64
 	rebufferCost, crowdStaysMS                          float64
+	offlineMS                                           float64
 	crowdBeginsMS                                       int64
 	longPauseMS, shortSeekMS                            int32
 }
@@ -49,7 +50,7 @@ func habitsOf(m *population.Model) habits {
 		dips:        m.DipViews.Value, dipBeginsMS: m.DipBegins.Value * secondMS, dipMS: m.DipMean.Value * secondMS,
 		startupMS: m.StartupMedian.Value * secondMS, startupSigma: m.StartupSigma.Value,
 		abandonsAfterMS: m.AbandonsAfter.Value * secondMS, abandons: m.Abandons.Value,
-		rebufferCost: m.RebufferCost.Value,
+		rebufferCost: m.RebufferCost.Value, offlineMS: m.OfflineMean.Value * minuteMS,
 	}
 	if m.Crowd != nil {
 		h.crowdBeginsMS, h.crowdStaysMS = int64(m.Crowd.Hour.Value*hourMS), m.Crowd.Stays.Value*minuteMS
@@ -126,7 +127,7 @@ func (m *machine) begin(s *sitting, elapsed int32, shelf *shelf, stream *random.
 		m.wantNext(s, stream)
 	case remembered && left != nil:
 		s.title, s.position = left.title, left.at
-		if left.known {
+		if left.known && !s.offline() {
 			s.set(resumes)
 		}
 		m.wantRest(s, stream)
@@ -237,7 +238,7 @@ func (m *machine) finish(s *sitting, elapsed int32, shelf *shelf, gaveUp bool, s
 	gap := stream.Exp() * b.browseMeanMS
 	silently := s.has(silent) && !gaveUp
 	switch {
-	case gaveUp || silently || s.view == maxViews:
+	case gaveUp || silently || s.view&maxViews == maxViews:
 		s.become(over)
 	case ended && title.HasNext && stream.Chance(b.nextEpisode):
 		s.set(nextUp)
@@ -270,6 +271,6 @@ func (m *machine) remember(s *sitting, shelf *shelf, title population.Title) {
 	}
 	shelf.put(bookmark{
 		title: s.title, viewer: s.who.viewer(), at: s.position,
-		known: !s.has(denied | quiet), // else the server knows nothing of this view
+		known: !s.has(denied|quiet) && !s.offline(), // else the server knows nothing of this view yet
 	})
 }

@@ -173,21 +173,22 @@ func printModel(out io.Writer, m *population.Model, sharedAccounts float64) {
 	for _, p := range m.Params() {
 		line(p.Name, p.Value, p.Unit, p.Mark, p.Source)
 	}
-	shares := func(name string, rows []population.Share) {
+	shares := func(name, of string, rows []population.Share) {
 		for _, row := range rows {
-			line(fmt.Sprintf("%s %d", name, row.Value), row.Share, "share", row.Mark, row.Source)
+			line(fmt.Sprintf("%s_%d", name, row.Value), row.Share, of, row.Mark, row.Source)
 		}
 	}
 	line("shared_accounts", sharedAccounts, "share", population.Assumed, "the scenario; no public figure")
-	shares("stream limit", m.Plans)
-	shares("profiles", m.Profiles)
-	shares("households sharing", m.Households)
-	shares("rungs too fast", m.Networks)
+	shares("plan", "of accounts", m.Plans)
+	shares("profiles", "of accounts", m.Profiles)
+	shares("households", "of shared", m.Households)
+	shares("network", "of households", m.Networks)
 	for _, z := range m.Zones {
-		line(fmt.Sprintf("%s %+gh", z.Country, float64(z.OffsetMinutes)/60), z.Share, "of accounts", z.Mark, z.Source)
+		line(fmt.Sprintf("zone_%s%+d", z.Country, z.OffsetMinutes), z.Share, "of accounts", z.Mark, z.Source)
 	}
 	for _, d := range m.Devices {
-		line(d.Type, d.Streams, "of streams", d.Mark, d.Source)
-		line(d.Type, d.Owned, "of households", d.OwnedMark, "have one; it plays at "+strings.Join(d.Ladder, ", ")+" kbit/s")
+		line(d.Type+"_streams", d.Streams, "of streams", d.Mark, d.Source)
+		line(d.Type+"_owned", d.Owned, "of households", d.OwnedMark, "have one; it plays at "+strings.Join(d.Ladder, ", ")+" kbit/s")
+		line(d.Type+"_offline", d.Offline, "of sittings", d.OwnedMark, "are played without a connection and told later; no public figure")
 	}
 }

@@ -168,7 +168,11 @@ func (d *Driver) planNext(until viewing.Millis, e *viewing.Event) bool {
 		return false
 	}
 	dueUS := int64(float64(step.DueMS-d.config.StartMS) * 1000 / d.config.TimeScale)
-	e.At = viewing.Millis(d.begun.UnixMilli() + dueUS/1000)
+	ago := 0.0
+	if e.Offline {
+		ago = float64(step.DueMS-e.At) / d.config.TimeScale
+	}
+	e.At = viewing.Millis(d.begun.UnixMilli() + dueUS/1000 - int64(ago))
 	measured := dueUS >= d.config.WarmUp.Microseconds()
 	if measured {
 		d.counts.due.Add(1)

@@ -274,6 +274,31 @@ func TestQuestionsComeWithStartAndStop(t *testing.T) {
 	}
 }
 
+// What was played without a connection is told as it happened, and nobody is asked.
+func TestUploads(t *testing.T) {
+	t.Parallel()
+	target := newStage(t, 1, accept)
+	d := newDrive(newScript(
+		line{session: 1, kind: viewing.Start, dueMS: 10, agoMS: 5000},
+		line{session: 1, seq: 1, kind: viewing.Stop, dueMS: 10, agoMS: 2000},
+	), target.urls, func(c *Config) { c.TimeScale = 2 })
+	d.play(t, t.Context())
+	for _, h := range target.requests() {
+		if h.method != http.MethodPost || h.path != "/v1/events" {
+			t.Errorf("heard %s %s", h.method, h.path)
+		}
+	}
+	if n := d.Recorder().Operations(1)["upload"].Count; n != 2 || len(d.log.entries) != 2 {
+		t.Errorf("%d uploads, %d in the log, want 2", n, len(d.log.entries))
+	}
+	for _, e := range d.log.entries {
+		want := d.begun.UnixMilli() + 5 - 2500 + 1500*int64(e.Seq) // on our clock, twice as slow
+		if int64(e.AtMS) != want || !e.Offline {
+			t.Errorf("seq %d happened at %d, offline %v, want %d", e.Seq, e.AtMS, e.Offline, want)
+		}
+	}
+}
+
 // A question that could not be sent in time is late, like an event.
 func TestAQuestionIsDueWithItsEvent(t *testing.T) {
 	t.Parallel()

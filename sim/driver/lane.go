@@ -65,7 +65,10 @@ func newRequest(e *viewing.Event, dueUS int64, measured bool) *request {
 		op: opOf[e.Type], entry: audit.NewEntry(e), isEvent: true, session: e.SessionID,
 		method: http.MethodPost, path: "/v1/events", dueUS: dueUS, measured: measured,
 	}
-	if e.Type == viewing.Start {
+	switch {
+	case e.Offline:
+		r.op = results.OpUpload
+	case e.Type == viewing.Start:
 		r.path = fmt.Sprintf("/v1/accounts/%d/sessions", e.AccountID)
 		r.body = wire.AppendEventJSON(make([]byte, 0, eventBytes), e)
 		return r
@@ -90,6 +93,8 @@ const (
 // which is one list or the other, by the length of what was played.
 func comesWith(e *viewing.Event) question {
 	switch {
+	case e.Offline:
+		return none
 	case e.Type == viewing.Start:
 		return whereWasI
 	case e.Type == viewing.Pause:

@@ -28,6 +28,7 @@ type line struct {
 	session byte
 	seq     uint32
 	kind    viewing.EventType
+	agoMS   int64 // played without a connection so long before it is due
 }
 
 // script is a Fleet that says what the test wrote.
@@ -60,7 +61,9 @@ func (s *script) Next(until viewing.Millis, e *viewing.Event) (sim.Step, bool) {
 	if s.before != nil {
 		s.before(l)
 	}
+	at := planStart + viewing.Millis(l.dueMS)
 	*e = viewing.Event{
+		At: at - viewing.Millis(l.agoMS), Offline: l.agoMS > 0,
 		SessionID: sessionID(l.session), Seq: l.seq, Type: l.kind, AccountID: account(l.device), ProfileID: 1,
 		DeviceID: uint64(l.device) + 1000, DeviceType: "tv", TitleID: 80, PositionMS: 1000 * int64(l.seq),
 		BitrateMS: []viewing.Bitrate{{Kbps: "3000", PlayedMS: int64(l.seq)}}, ResumePos: l.kind == viewing.Start,

@@ -89,6 +89,7 @@ type Model struct {
 	DipViews         Param // share of the others that play on the next lower rung for a while
 	DipBegins        Param // mean time played before
 	DipMean          Param
+	OfflineMean      Param // from the end of what was played without a connection to its upload
 
 	// While it plays, each an hour of play.
 	Pauses      Param
@@ -135,7 +136,7 @@ func (m *Model) params() []*Param {
 		&m.BrowseMean, &m.EndsWithoutStop,
 		&m.StartupMedian, &m.StartupSigma, &m.AbandonsAfter, &m.Abandons,
 		&m.RebufferedViews, &m.RebufferMean, &m.RebufferCost,
-		&m.LowRungViews, &m.LowRungBeginning, &m.DipViews, &m.DipBegins, &m.DipMean,
+		&m.LowRungViews, &m.LowRungBeginning, &m.DipViews, &m.DipBegins, &m.DipMean, &m.OfflineMean,
 		&m.Pauses, &m.PauseMedian, &m.PauseSigma, &m.LongPause,
 		&m.Seeks, &m.ShortSeeks, &m.ShortSeek, &m.LongSeekMax, &m.Errors, &m.Telemetry,
 	}
@@ -171,6 +172,7 @@ type DeviceShare struct {
 
 	Owned     float64  // probability that a household has one, mark A
 	Ladder    []string // kilobits a second, lowest first, mark A
+	Offline   float64  // probability that a sitting is played without a connection, mark A
 	OwnedMark Mark
 }
 

@@ -44,10 +44,10 @@ func netflix2015() Model {
 			{0, 0.6, none, Assumed}, {1, 0.3, none, Assumed}, {2, 0.1, none, Assumed},
 		},
 		Devices: []DeviceShare{
-			{"tv", 0.70, "Vox / MacRumors 2018", Verified, 0.9, []string{"560", "1750", "3000", "5800"}, Assumed},
-			{"web", 0.15, "Vox / MacRumors 2018", Verified, 0.6, []string{"560", "1050", "1750", "3000"}, Assumed},
-			{"phone", 0.10, "Vox / MacRumors 2018", Verified, 0.8, []string{"235", "375", "560", "750"}, Assumed},
-			{"tablet", 0.05, "Vox / MacRumors 2018", Verified, 0.4, []string{"375", "560", "1050", "1750"}, Assumed},
+			{"tv", 0.70, "Vox / MacRumors 2018", Verified, 0.9, []string{"560", "1750", "3000", "5800"}, 0, Assumed},
+			{"web", 0.15, "Vox / MacRumors 2018", Verified, 0.6, []string{"560", "1050", "1750", "3000"}, 0, Assumed},
+			{"phone", 0.10, "Vox / MacRumors 2018", Verified, 0.8, []string{"235", "375", "560", "750"}, 0.03, Assumed},
+			{"tablet", 0.05, "Vox / MacRumors 2018", Verified, 0.4, []string{"375", "560", "1050", "1750"}, 0.05, Assumed},
 		},
 
 		Titles:          Param{"titles", 7200, "titles", engagement, Derived},
@@ -85,6 +85,7 @@ func netflix2015() Model {
 		DipViews:         Param{"dip_views", 0.2, "probability", none, Assumed},
 		DipBegins:        Param{"dip_begins", 600, "s", none, Assumed},
 		DipMean:          Param{"dip_mean", 60, "s", none, Assumed},
+		OfflineMean:      Param{"offline_mean", 90, "min", none, Assumed},
 
 		Pauses:      Param{"pauses", 0.6, "1/h", none, Assumed},
 		PauseMedian: Param{"pause_median", 60, "s", none, Assumed},

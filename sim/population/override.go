@@ -7,30 +7,57 @@ import (
 	"strings"
 )
 
-// Set replaces numbers of the model by name. What is replaced names the scenario as
-// its source. The error of an unknown name lists the known, that of a number out of
-// its bounds the bounds.
+// Set replaces numbers of the model by name: those of Params, and the shares of its
+// tables, each of which has to have a sum of 1 again: New sees to that. What is replaced
+// names the scenario as its source. The error of an unknown name lists the known, that
+// of a number out of its bounds the bounds. The model must be of Named.
 func (m *Model) Set(values map[string]float64) error {
-	if m.Crowd != nil {
-		crowd := *m.Crowd
-		m.Crowd = &crowd
-	}
-	params := map[string]*Param{}
-	for _, p := range m.params() {
-		params[p.Name] = p
-	}
+	known := m.numbers()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		p, known := params[name]
-		if !known {
-			return fmt.Errorf("%s: no such parameter of %s: expected one of %s", name, m.Name, strings.Join(slices.Sorted(maps.Keys(params)), ", "))
+		n, found := known[name]
+		if !found {
+			return fmt.Errorf("%s: no such parameter of %s: expected one of %s", name, m.Name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
-		least, most := p.bounds()
-		if value := values[name]; !(value >= least && value <= most) {
-			return fmt.Errorf("%s %v: expected %v to %v", name, value, least, most)
+		if value := values[name]; !(value >= n.least && value <= n.most) {
+			return fmt.Errorf("%s %v: expected %v to %v", name, value, n.least, n.most)
 		}
-		p.Value, p.Source, p.Mark = values[name], "the scenario", Assumed
+		*n.value, *n.source, *n.mark = values[name], "the scenario", Assumed
 	}
 	return nil
+}
+
+// number is a number of a model that may be replaced.
+type number struct {
+	least, most float64
+	value       *float64
+	source      *string
+	mark        *Mark
+}
+
+func (m *Model) numbers() map[string]number {
+	numbers := map[string]number{}
+	for _, p := range m.params() {
+		least, most := p.bounds()
+		numbers[p.Name] = number{least, most, &p.Value, &p.Source, &p.Mark}
+	}
+	for prefix, table := range map[string][]Share{"plan": m.Plans, "profiles": m.Profiles, "households": m.Households, "network": m.Networks} {
+		for i := range table {
+			row := &table[i]
+			numbers[fmt.Sprintf("%s_%d", prefix, row.Value)] = number{0, 1, &row.Share, &row.Source, &row.Mark}
+		}
+	}
+	for i := range m.Devices {
+		d := &m.Devices[i]
+		numbers[d.Type+"_streams"] = number{0, 1, &d.Streams, &d.Source, &d.Mark}
+		var owned, offline string // they have no source
+		numbers[d.Type+"_owned"] = number{0, 1, &d.Owned, &owned, &d.OwnedMark}
+		numbers[d.Type+"_offline"] = number{0, 1, &d.Offline, &offline, &d.OwnedMark}
+	}
+	for i := range m.Zones {
+		z := &m.Zones[i]
+		numbers[fmt.Sprintf("zone_%s%+d", z.Country, z.OffsetMinutes)] = number{0, 1, &z.Share, &z.Source, &z.Mark}
+	}
+	return numbers
 }
 
 // bounds are of what a fleet can play.

@@ -14,11 +14,17 @@ func TestSetReplacesNumbersByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	untouched := *model.Crowd
-	if err := model.Set(map[string]float64{"short_view": 0.25, "crowd_hour": 20}); err != nil {
+	if err := model.Set(map[string]float64{"short_view": 0.25, "crowd_hour": 20, "phone_offline": 0.5, "plan_1": 0.5, "plan_2": 0.2, "zone_US-180": 0.1}); err != nil {
 		t.Fatal(err)
 	}
 	if p := model.ShortView; p.Value != 0.25 || p.Source != "the scenario" || p.Mark != population.Assumed {
 		t.Errorf("got %+v", p)
+	}
+	if model.Devices[2].Offline != 0.5 || model.Plans[0].Share != 0.5 || model.Zones[3].Share != 0.1 || model.Zones[3].Source != "the scenario" {
+		t.Errorf("got %+v, %+v, %+v", model.Devices[2], model.Plans[0], model.Zones[3])
+	}
+	if _, err := population.New(model, population.Options{Scale: 1e-6}); err == nil || !strings.Contains(err.Error(), "zones") {
+		t.Errorf("got %v of zones whose shares have another sum", err)
 	}
 	again, _ := population.Named("live-event")
 	if model.Crowd.Hour.Value != 20 || untouched.Hour.Value != 21 || again.Crowd.Hour.Value != 21 {

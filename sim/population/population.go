@@ -113,6 +113,9 @@ func (m *Model) check() error {
 		if n := len(d.Ladder); n < 1 || n > viewing.MaxBitrates {
 			return fmt.Errorf("%d rungs of %s: expected 1 to %d", n, d.Type, viewing.MaxBitrates)
 		}
+		if !(d.Offline >= 0 && d.Offline <= 1) {
+			return fmt.Errorf("offline share %v of %s: expected 0 to 1", d.Offline, d.Type)
+		}
 		streams += d.Streams
 	}
 	if math.Abs(streams-1) > 1e-6 {
