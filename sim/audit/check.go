@@ -45,6 +45,9 @@ type Options struct {
 	// Used says that the target may have served these accounts before the run: what
 	// began before it is not judged, nor a denial while its streams may have lasted.
 	Used bool
+	// Search is how long a linearization of one account is searched for at most;
+	// 0: half a second, below 0: it is not.
+	Search time.Duration
 	// NowUS is the clock of the log's entries. With it the list of active sessions is
 	// also judged by their leases; nil: only by what ended them.
 	NowUS    func() int64
