@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/playhead-load/playhead/sim/population"
 	"github.com/playhead-load/playhead/sim/random"
 	"github.com/playhead-load/playhead/viewing"
 )
@@ -12,12 +13,17 @@ const (
 	sampleBurnIn   = 6  // sittings before, until as many titles are left half-way as ever
 )
 
-// measureSittings plays sittings of lone viewers, averages their shape, and keeps
-// what each has left half-way after them. It depends on the model alone, so every
-// fleet of a model has the same.
-func measureSittings(m *machine) (sittingShape, []bookmark) {
-	quietly := *m
-	quietly.quiet = true
+// Sittings are what the sittings of a model are like on average, and what its viewers
+// have left half-way. They depend on the model alone: every fleet of it has the same.
+type Sittings struct {
+	shape sittingShape
+	left  []bookmark
+}
+
+// MeasureSittings plays sittings of lone viewers, for those who make many fleets of one
+// model: it takes longer than to play a small fleet for hours.
+func MeasureSittings(p *population.Population) *Sittings {
+	quietly := machine{catalogue: p.Catalogue(), habits: habitsOf(p.Model()), keepaliveMS: minuteMS, quiet: true}
 	var shape, burnIn sittingShape
 	left := make([]bookmark, sampleViewers)
 	for i := range left {
@@ -33,7 +39,7 @@ func measureSittings(m *machine) (sittingShape, []bookmark) {
 	}
 	shape.inProgress.divide(sampleViewers * sampleSittings)
 	shape.busy.divide(sampleViewers * sampleSittings)
-	return shape, left
+	return &Sittings{shape, left}
 }
 
 func (shape *sittingShape) addSitting(m *machine, shelf *shelf, key uint64) {

@@ -39,6 +39,7 @@ type FleetOptions struct {
 	KeepaliveMS int64          // of play between two keepalives, 1 … 24 h
 	Salt        uint64         // its low 48 bits go into every session id, and into nothing else
 	Segment     Segment        // the accounts that play; all of them
+	Sittings    *Sittings      // as MeasureSittings found them for the model; nil: NewFleet measures
 }
 
 // Segment is a share of the accounts: part Part of Of, of equal size. The parts
@@ -122,11 +123,13 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 		uploads:    map[uint32]*upload{},
 		devices:    inHugePages(make([]uint32, end-first+1)),
 	}
-	shape, left := measureSittings(&f.machine)
-	f.arrivals = newArrivals(f.model, shape)
+	if options.Sittings == nil {
+		options.Sittings = MeasureSittings(p)
+	}
+	f.arrivals = newArrivals(f.model, options.Sittings.shape)
 	begin := int64(options.StartMS) - preRollMS
 	f.wheel = newWheel(begin, f.eventsPerMS(), options.KeepaliveMS)
-	f.settle(left, begin, random.NewFamily(options.Seed, memoryDomain))
+	f.settle(options.Sittings.left, begin, random.NewFamily(options.Seed, memoryDomain))
 	f.preRoll(int64(options.StartMS), options.WarmUpMS)
 	return f
 }

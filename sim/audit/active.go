@@ -21,7 +21,7 @@ func (c *check) active(ctx context.Context, home *household) error {
 	if !c.activeCertain(home, askedUS) {
 		return nil
 	}
-	ids, err := c.reader.active(ctx, home.id)
+	ids, err := c.target.Active(ctx, home.id)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func askActive(t *testing.T, server *httptest.Server, options Options, events []
 		log.Add(e.entry())
 	}
 	c := &check{
-		options: options, reader: reader{client: server.Client(), urls: []string{server.URL}},
+		options: options, target: &reader{client: server.Client(), urls: []string{server.URL}},
 		report: Report{Violations: map[string]int64{}}, examples: map[string]int{},
 	}
 	if err := c.active(t.Context(), log.index().household(testAccount, options)); err != nil {

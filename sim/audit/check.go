@@ -45,6 +45,9 @@ type Options struct {
 	// Used says that the target may have served these accounts before the run: what
 	// began before it is not judged, nor a denial while its streams may have lasted.
 	Used bool
+	// Search is how long a linearization of one account is searched for at most;
+	// 0: half a second, below 0: it is not.
+	Search time.Duration
 	// NowUS is the clock of the log's entries. With it the list of active sessions is
 	// also judged by their leases; nil: only by what ended them.
 	NowUS    func() int64
@@ -74,7 +77,7 @@ type Example struct {
 
 type check struct {
 	options  Options
-	reader   reader
+	target   Target
 	beganAt  viewing.Millis // the earliest at of the run
 	searched time.Duration  // spent on linearizations
 	mu       sync.Mutex
@@ -82,26 +85,36 @@ type check struct {
 	examples map[string]int
 }
 
-// Check compares all that the devices know with what the target answers now. The
-// target must be at rest. An error means that the target could not be asked, and
-// the report is what was found until then; or that the log has overflowed.
+// Check compares all that the devices know with what the nodes at options.URLs answer
+// now. The target must be at rest. An error means that the target could not be asked,
+// and the report is what was found until then; or that the log has overflowed.
 func (l *Log) Check(ctx context.Context, options Options) (Report, error) {
+	client := &http.Client{CheckRedirect: followNone, Transport: &http.Transport{
+		MaxIdleConnsPerHost: readers, MaxIdleConns: readers * len(options.URLs),
+	}}
+	defer client.CloseIdleConnections()
+	return l.check(ctx, &reader{urls: options.URLs, client: client}, readers, options)
+}
+
+// CheckTarget is Check for a target in this process. It is asked one thing at a time,
+// one account after another.
+func (l *Log) CheckTarget(ctx context.Context, target Target, options Options) (Report, error) {
+	return l.check(ctx, target, 1, options)
+}
+
+func (l *Log) check(ctx context.Context, target Target, atOnce int, options Options) (Report, error) {
 	c := &check{
-		options: options,
-		reader: reader{urls: options.URLs, client: &http.Client{CheckRedirect: followNone, Transport: &http.Transport{
-			MaxIdleConnsPerHost: readers, MaxIdleConns: readers * len(options.URLs),
-		}}},
+		options: options, target: target,
 		report:   Report{Violations: map[string]int64{}},
 		examples: map[string]int{},
 	}
-	defer c.reader.client.CloseIdleConnections()
 	if n := l.overflow(); n > 0 {
 		c.report.Overflowed = n
 		return c.report, fmt.Errorf("audit: incomplete, nothing was judged: %d events beyond the %d that the log holds", n, l.most)
 	}
 	known := l.index()
 	c.judge(known)
-	err := c.ask(ctx, known)
+	err := c.ask(ctx, known, atOnce)
 	slices.SortFunc(c.report.Examples, func(a, b Example) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Account, b.Account), a.Session.Compare(b.Session))
 	})
@@ -119,10 +132,10 @@ func (c *check) judge(known *index) {
 	}
 }
 
-// ask judges what the target answers now.
-func (c *check) ask(ctx context.Context, known *index) error {
+// ask judges what the target answers now, of a few accounts at once.
+func (c *check) ask(ctx context.Context, known *index, atOnce int) error {
 	group, asking := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
+	group.SetLimit(atOnce)
 	for i, account := range known.accounts {
 		if asking.Err() != nil {
 			break

@@ -80,7 +80,11 @@ type streamOp struct {
 func (c *check) linearize(home *household) {
 	began := time.Now()
 	history := home.history(c.options.Lease.Microseconds())
-	result := history.check(home.limit, c.certainUS(), min(searchTimeout, searchLimit-c.searched))
+	timeout := c.options.Search
+	if timeout == 0 {
+		timeout = searchTimeout
+	}
+	result := history.check(home.limit, c.certainUS(), min(timeout, searchLimit-c.searched))
 	switch result {
 	case porcupine.Ok:
 		c.report.Linearizability.Checked++

@@ -155,9 +155,9 @@ func TestErrorsKept(t *testing.T) {
 		e.AtMS, e.ErrorCode = viewing.MinAt+viewing.Millis(seq), fmt.Sprint(seq)
 		p.entries = append(p.entries, entry{Entry: e})
 	}
-	listed := func(from, to int) (errors []playbackError) {
+	listed := func(from, to int) (errors []PlaybackError) {
 		for i := from; i < to; i++ {
-			errors = append(errors, playbackError{time.UnixMilli(int64(p.entries[i].AtMS)), p.entries[i].ErrorCode})
+			errors = append(errors, PlaybackError{time.UnixMilli(int64(p.entries[i].AtMS)), p.entries[i].ErrorCode})
 		}
 		return errors
 	}

@@ -22,7 +22,7 @@ func (c *check) profile(ctx context.Context, home *household, profile uint8) err
 		return nil
 	}
 	titles := slices.Sorted(maps.Keys(byTitle))
-	positions, err := c.reader.positions(ctx, home.id, profile, titles)
+	positions, err := c.target.Positions(ctx, home.id, profile, titles)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (c *check) profile(ctx context.Context, home *household, profile uint8) err
 			c.position(byTitle[title], nil)
 		}
 	}
-	views, err := c.reader.history(ctx, home.id, profile)
+	views, err := c.target.History(ctx, home.id, profile)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func latest(a, b *Entry) int {
 
 // position judges what the target knows of one title, nil if nothing: it was told
 // by the latest event that must be there, or by a later one that may be.
-func (c *check) position(plays []*playback, answer *position) {
+func (c *check) position(plays []*playback, answer *Position) {
 	var must *entry
 	var may []*entry
 	for _, p := range plays {
@@ -83,7 +83,7 @@ func (c *check) position(plays []*playback, answer *position) {
 	c.violation(KindPosition, of, 1, fmt.Sprintf("profile %d title %d: %s; %s: %s", of.profile, of.title, told, said, of.told()))
 }
 
-func tellsPosition(e *entry, answer *position) bool {
+func tellsPosition(e *entry, answer *Position) bool {
 	if e.Session != answer.SessionID || int64(e.AtMS) != answer.UpdatedAt.UnixMilli() {
 		return false
 	}
@@ -141,7 +141,7 @@ func (c *check) resume(home *household, p *playback, start *entry) {
 
 // history judges a profile's list: every session that must be there once, none
 // that was not told, the newest beginning first.
-func (c *check) history(home *household, profile uint8, views []view) {
+func (c *check) history(home *household, profile uint8, views []View) {
 	told := map[viewing.SessionID]*playback{}
 	for _, p := range home.playbacks {
 		if p.profile == profile {
@@ -180,7 +180,7 @@ func (c *check) history(home *household, profile uint8, views []view) {
 }
 
 // listedWrong says in what a listed view differs from what the device told.
-func (p *playback) listedWrong(v *view) string {
+func (p *playback) listedWrong(v *View) string {
 	if p.must+p.may == 0 {
 		return "the history has a session that was denied or rejected, and did nothing: " + p.told()
 	}
@@ -199,7 +199,7 @@ func (p *playback) listedWrong(v *view) string {
 
 // tells says whether the newest event that must be there, or a newer one that may
 // be, told what the view says.
-func (p *playback) tells(v *view) bool {
+func (p *playback) tells(v *View) bool {
 	for i := len(p.entries) - 1; i >= 0; i-- {
 		e := &p.entries[i]
 		if !e.there() && !e.maybeThere() {
@@ -218,7 +218,7 @@ func (p *playback) tells(v *view) bool {
 
 // startedWrong says whether the view began at another time than the earliest of the
 // session's events that must be there, or of those before it that may be.
-func (p *playback) startedWrong(v *view) string {
+func (p *playback) startedWrong(v *View) string {
 	must := viewing.MaxAt
 	for i := range p.entries {
 		if e := &p.entries[i]; e.there() {

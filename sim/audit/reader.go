@@ -34,56 +34,18 @@ type reader struct {
 	urls   []string
 }
 
-// found is what the target knows of a session.
-type found struct {
-	view
-	State      string           `json:"state"`
-	LastSeq    uint32           `json:"last_seq"`
-	Events     *int             `json:"events"` // nil: the target does not count them
-	RebufferMS int64            `json:"rebuffer_ms"`
-	BitrateMS  map[string]int64 `json:"bitrate_ms"`
-	EndedAt    *time.Time       `json:"ended_at"`
-	Errors     *[]playbackError `json:"errors"`
-}
-
-type playbackError struct {
-	At   time.Time `json:"at"`
-	Code string    `json:"error_code"`
-}
-
-// view is a summary. What the target leaves out of the pointers is not compared.
-type view struct {
-	SessionID  viewing.SessionID `json:"session_id"`
-	TitleID    uint32            `json:"title_id"`
-	ProfileID  uint8             `json:"profile_id"`
-	DeviceID   uint64            `json:"device_id"`
-	StartedAt  time.Time         `json:"started_at"`
-	PlayedMS   int64             `json:"played_ms"`
-	PositionMS int64             `json:"position_ms"`
-	DeviceType *string           `json:"device_type"`
-	RuntimeMS  *int64            `json:"runtime_ms"`
-	Completed  *bool             `json:"completed"`
-}
-
-type position struct {
-	TitleID    uint32            `json:"title_id"`
-	PositionMS int64             `json:"position_ms"`
-	UpdatedAt  time.Time         `json:"updated_at"`
-	SessionID  viewing.SessionID `json:"session_id"`
-}
-
-// session asks what the target knows of a session; nil if it knows nothing.
-func (r *reader) session(ctx context.Context, p *playback) (*found, error) {
-	var answer found
-	known, err := r.get(ctx, p.account, fmt.Sprintf("/v1/accounts/%d/sessions/%v", p.account, p.id), &answer)
+// Session implements Target.
+func (r *reader) Session(ctx context.Context, account uint64, id viewing.SessionID) (*Session, error) {
+	var answer Session
+	known, err := r.get(ctx, account, fmt.Sprintf("/v1/accounts/%d/sessions/%v", account, id), &answer)
 	if err != nil || !known {
 		return nil, err
 	}
 	return &answer, nil
 }
 
-// active asks which sessions of an account are active.
-func (r *reader) active(ctx context.Context, account uint64) ([]viewing.SessionID, error) {
+// Active implements Target.
+func (r *reader) Active(ctx context.Context, account uint64) ([]viewing.SessionID, error) {
 	var answer struct {
 		Active []struct {
 			SessionID viewing.SessionID `json:"session_id"`
@@ -99,9 +61,9 @@ func (r *reader) active(ctx context.Context, account uint64) ([]viewing.SessionI
 	return ids, nil
 }
 
-// positions asks where a profile is in titles.
-func (r *reader) positions(ctx context.Context, account uint64, profile uint8, titles []uint32) (map[uint32]position, error) {
-	known := map[uint32]position{}
+// Positions implements Target.
+func (r *reader) Positions(ctx context.Context, account uint64, profile uint8, titles []uint32) (map[uint32]Position, error) {
+	known := map[uint32]Position{}
 	for len(titles) > 0 {
 		n := min(len(titles), titlesAsked)
 		list := make([]string, n)
@@ -110,7 +72,7 @@ func (r *reader) positions(ctx context.Context, account uint64, profile uint8, t
 		}
 		titles = titles[n:]
 		var answer struct {
-			Positions []position `json:"positions"`
+			Positions []Position `json:"positions"`
 		}
 		path := fmt.Sprintf("/v1/accounts/%d/profiles/%d/positions?title_id=%s", account, profile, strings.Join(list, ","))
 		if _, err := r.get(ctx, account, path, &answer); err != nil {
@@ -123,13 +85,13 @@ func (r *reader) positions(ctx context.Context, account uint64, profile uint8, t
 	return known, nil
 }
 
-// history asks for all that a profile has watched, page by page, as it is listed.
-func (r *reader) history(ctx context.Context, account uint64, profile uint8) ([]view, error) {
-	var all []view
+// History implements Target: it asks for one page after another.
+func (r *reader) History(ctx context.Context, account uint64, profile uint8) ([]View, error) {
+	var all []View
 	cursor := ""
 	for range maxPages {
 		var answer struct {
-			Views      []view `json:"views"`
+			Views      []View `json:"views"`
 			NextCursor string `json:"next_cursor"`
 		}
 		path := fmt.Sprintf("/v1/accounts/%d/profiles/%d/history?limit=%d&cursor=%s", account, profile, viewsAsked, url.QueryEscape(cursor))

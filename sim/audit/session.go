@@ -21,7 +21,7 @@ func (c *check) session(ctx context.Context, p *playback) error {
 	if p.must+p.may == 0 {
 		return nil // a start that was denied leaves nothing that must or must not be told of
 	}
-	answer, err := c.reader.session(ctx, p)
+	answer, err := c.target.Session(ctx, p.account, p.id)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (c *check) session(ctx context.Context, p *playback) error {
 }
 
 // lost is how many acknowledged events the target does not know, at least.
-func (p *playback) lost(answer *found) (lost int64, detail string) {
+func (p *playback) lost(answer *Session) (lost int64, detail string) {
 	if answer.Events != nil && *answer.Events < p.must {
 		lost = int64(p.must - *answer.Events)
 		detail = fmt.Sprintf("%d events acknowledged, %d there: %s", p.must, *answer.Events, p.told())
@@ -60,7 +60,7 @@ func (p *playback) lost(answer *found) (lost int64, detail string) {
 }
 
 // differs says in what the summary differs from what the device told.
-func (p *playback) differs(answer *found) string {
+func (p *playback) differs(answer *Session) string {
 	e := p.bySeq(answer.LastSeq)
 	if e == nil || !e.there() && !e.maybeThere() {
 		return fmt.Sprintf("the newest seq there is %d, which was not told: %s", answer.LastSeq, p.told())
@@ -89,7 +89,7 @@ func (p *playback) differs(answer *found) string {
 	case e.Type == viewing.Stop && answer.EndedAt != nil && answer.EndedAt.UnixMilli() != int64(e.AtMS):
 		return fmt.Sprintf("it stopped at %d, there it ended at %d: %s", e.AtMS, answer.EndedAt.UnixMilli(), p.told())
 	}
-	if detail := p.viewWrong(&answer.view); detail != "" {
+	if detail := p.viewWrong(&answer.View); detail != "" {
 		return detail
 	}
 	if answer.Errors != nil {
@@ -100,7 +100,7 @@ func (p *playback) differs(answer *found) string {
 
 // viewWrong says in what a summary differs from what the device told, other than
 // what its newest event told.
-func (p *playback) viewWrong(v *view) string {
+func (p *playback) viewWrong(v *View) string {
 	if v.RuntimeMS != nil && !p.runs(*v.RuntimeMS) {
 		return fmt.Sprintf("it runs %d ms there, which is not the longest that was told: %s", *v.RuntimeMS, p.told())
 	}
@@ -131,7 +131,7 @@ func (p *playback) runs(runtimeMS int64) bool {
 
 // errorsWrong says whether an error is listed that was not told, or one of the newest
 // is not. Their order is open.
-func (p *playback) errorsWrong(listed []playbackError) string {
+func (p *playback) errorsWrong(listed []PlaybackError) string {
 	type key struct {
 		atMS int64
 		code string

@@ -1,0 +1,189 @@
+package world
+
+import (
+	"github.com/playhead-load/playhead/sim/audit"
+	"github.com/playhead-load/playhead/sim/random"
+	"github.com/playhead-load/playhead/viewing"
+	"github.com/playhead-load/playhead/viewing/wire"
+)
+
+// How a device tells its events: as the open-source Netflix client for Kodi does.
+const (
+	queueEvents = 10 // what comes when there are as many is dropped
+	maxTries    = 3  // then the event is lost
+	timeoutUS   = 10 * secondUS
+	waitUS      = 2 * secondUS // between two tries, at least
+)
+
+// device is a device's way to the server. It has one request under way at a time.
+type device struct {
+	world     *World
+	number    int32
+	skewMS    int64      // how far its clock is ahead
+	reachedUS int64      // the network does not reach it before
+	queue     []*telling // what is under way first
+	underWay  *request
+}
+
+// telling is an event from when it is queued to when its fate is known.
+type telling struct {
+	entry  audit.Entry
+	body   []byte
+	copied bool // the network delivered some request with it twice
+}
+
+// request is events that a device tells together: a start by itself, or others.
+type request struct {
+	tellings []*telling
+	command  []byte
+	tries    int
+	open     int // the try whose answer is awaited, 0 for none
+}
+
+// drawSkew draws how far a device's clock is ahead; most are about right.
+func drawSkew(stream *random.Stream) int64 {
+	switch u := stream.Float64(); {
+	case u < 0.5:
+		return between(stream, -2000, 2000)
+	case u < 0.7:
+		return -between(stream, 2000, 3_600_000)
+	case u < 0.8:
+		return between(stream, 2000, viewing.MaxAheadMS)
+	}
+	return between(stream, viewing.MaxAheadMS, 7_200_000)
+}
+
+// tell queues an event, which is the caller's.
+func (d *device) tell(e *viewing.Event) {
+	w := d.world
+	w.counts.Events++
+	e.At += viewing.Millis(d.skewMS)
+	if len(d.queue) == queueEvents {
+		w.counts.Dropped++
+		w.tell("device %d drops %v %v seq %d", d.number, e.Type, e.SessionID, e.Seq)
+		w.droppedInCalm(d)
+		return
+	}
+	w.tell("device %d queues %v %v seq %d", d.number, e.Type, e.SessionID, e.Seq)
+	d.queue = append(d.queue, &telling{entry: audit.NewEntry(e), body: wire.AppendEvent(nil, e)})
+	d.goOn()
+}
+
+// goOn sends what is first in the queue, if nothing is under way.
+func (d *device) goOn() {
+	if d.underWay != nil || len(d.queue) == 0 {
+		return
+	}
+	n := 1
+	if d.world.clients.Chance(0.5) { // others tell one event at a time
+		n = len(d.queue)
+	}
+	r := &request{}
+	for i, t := range d.queue[:n] {
+		start := t.entry.Type == viewing.Start
+		if start && i > 0 {
+			break
+		}
+		r.tellings = append(r.tellings, t)
+		if start {
+			break
+		}
+	}
+	r.command = appendTellings(nil, r.tellings)
+	d.underWay = r
+	d.world.told = append(d.world.told, r.tellings...)
+	d.try()
+}
+
+// try sends the request that is under way.
+func (d *device) try() {
+	w, r := d.world, d.underWay
+	r.tries++
+	r.open = r.tries
+	try := r.tries
+	w.counts.Tries++
+	for _, t := range r.tellings {
+		if try == 1 {
+			t.entry.FirstSentUS = w.nowUS
+		}
+		t.entry.LastSentUS = w.nowUS
+	}
+	w.tell("device %d try %d of %d events", d.number, try, len(r.tellings))
+	times := w.network.carry(d, func() {
+		w.server.receive(r.command, func(a answer) {
+			w.network.carry(d, func() { d.hear(r, try, a) })
+		})
+	})
+	if times > 1 {
+		w.counts.Copied++
+		for _, t := range r.tellings {
+			t.copied = true
+		}
+	}
+	w.after(timeoutUS, func() { d.timeout(r, try) })
+}
+
+// timeout gives a try up; its answer is not heard any more.
+func (d *device) timeout(r *request, try int) {
+	if r.open != try {
+		return
+	}
+	r.open = 0
+	w := d.world
+	if r.tries < maxTries {
+		w.after(between(&w.clients, waitUS, 2*waitUS), d.try)
+		return
+	}
+	w.counts.Lost += len(r.tellings)
+	w.tell("device %d loses %d events", d.number, len(r.tellings))
+	w.lostInCalm(d, r)
+	for _, t := range r.tellings {
+		t.entry.DoneUS = w.nowUS
+	}
+	d.done(r)
+}
+
+// hear takes the answer to a try, unless it was given up or has been answered.
+func (d *device) hear(r *request, try int, a answer) {
+	if r.open != try {
+		return
+	}
+	r.open = 0
+	w := d.world
+	for i, t := range r.tellings {
+		e := &t.entry
+		e.Fate, e.DoneUS = a.fates[i], w.nowUS
+		if e.Resumed && (e.Fate == audit.Accepted || e.Fate == audit.Known) {
+			w.counts.Resumed++
+			e.PositionMS = a.positionMS
+		}
+		w.tell("device %d hears %v of %v seq %d at %d", d.number, e.Fate, e.Session, e.Seq, e.PositionMS)
+	}
+	d.done(r)
+}
+
+// done takes a request whose events have their fates off the queue, with what is left
+// to say of sessions that were denied.
+func (d *device) done(r *request) {
+	w := d.world
+	d.queue = d.queue[len(r.tellings):]
+	for _, t := range r.tellings {
+		if t.entry.Fate == audit.Denied {
+			w.counts.Denied++
+			w.fleet.Denied(d.number, t.entry.Session)
+			d.leave(t.entry.Session)
+		}
+	}
+	d.underWay = nil
+	d.goOn()
+}
+
+func (d *device) leave(session viewing.SessionID) {
+	var kept []*telling
+	for _, t := range d.queue {
+		if t.entry.Session != session {
+			kept = append(kept, t)
+		}
+	}
+	d.queue = kept
+}

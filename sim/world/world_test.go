@@ -1,0 +1,86 @@
+package world
+
+import (
+	"flag"
+	"os"
+	"reflect"
+	"testing"
+)
+
+var story = flag.Uint64("story", 0, "tell the story of this seed, line by line")
+
+// seeds are the worlds of every test run. The first ones are there for what they hold;
+// one that has failed is kept for good, with what it found.
+var seeds = []uint64{1, 4, 7, 11, 15, 18}
+
+// play plays the world of a seed; prepare changes it before it begins, nil: nothing.
+func play(t *testing.T, options Options, prepare func(w *World)) Verdict {
+	t.Helper()
+	t.Logf("seed %d", options.Seed)
+	w, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(w)
+	}
+	verdict, err := w.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verdict
+}
+
+func mustBeRight(t *testing.T, seed uint64, v Verdict) {
+	t.Helper()
+	for _, kind := range v.Kinds() {
+		t.Errorf("seed %d: %d violations of kind %s", seed, v.Violations[kind], kind)
+	}
+	for _, example := range v.Examples {
+		t.Logf("seed %d: %s", seed, example)
+	}
+}
+
+// TestWorlds: whatever the network, the clocks and the crashes do, the server is right,
+// and all of it has happened in some world.
+func TestWorlds(t *testing.T) {
+	seen := map[string]int64{}
+	checked := int64(0)
+	for _, seed := range seeds {
+		v := play(t, Options{Seed: seed}, nil)
+		mustBeRight(t, seed, v)
+		checked += v.Audit.Linearizability.Checked
+		counts := reflect.ValueOf(v.Counts)
+		for i := range counts.NumField() {
+			seen[counts.Type().Field(i).Name] += counts.Field(i).Int()
+		}
+	}
+	t.Logf("%+v, %d accounts checked for linearizability", seen, checked)
+	for name, n := range seen {
+		if n == 0 {
+			t.Errorf("%s: 0 in all worlds", name)
+		}
+	}
+	if checked == 0 {
+		t.Error("no account was checked for linearizability")
+	}
+}
+
+// TestSameSeedSameStory: a seed decides every line.
+func TestSameSeedSameStory(t *testing.T) {
+	first, again := play(t, Options{Seed: seeds[0]}, nil), play(t, Options{Seed: seeds[0]}, nil)
+	if first.Story != again.Story || first.Counts != again.Counts {
+		t.Errorf("two stories of one seed: %x with %+v, and %x with %+v", first.Story, first.Counts, again.Story, again.Counts)
+	}
+	if other := play(t, Options{Seed: seeds[1]}, nil); other.Story == first.Story {
+		t.Errorf("seeds %d and %d have one story", seeds[0], seeds[1])
+	}
+}
+
+// TestStory tells a story to a person: go test ./sim/world -run TestStory -args -story 1
+func TestStory(t *testing.T) {
+	if *story == 0 {
+		t.Skip("no -story")
+	}
+	mustBeRight(t, *story, play(t, Options{Seed: *story, Story: os.Stdout}, nil))
+}
