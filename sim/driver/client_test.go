@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/sim"
 	"github.com/playhead-load/playhead/sim/audit"
 	"github.com/playhead-load/playhead/viewing"
 )
@@ -240,4 +241,27 @@ func TestSetLimits(t *testing.T) {
 			t.Error("no error although no limit was set")
 		}
 	})
+}
+
+// offline is a script whose every event was played without a connection.
+type offline struct{ *script }
+
+func (o offline) Next(until viewing.Millis, e *viewing.Event) (sim.Step, bool) {
+	step, ok := o.script.Next(until, e)
+	e.Offline, e.ResumePos = true, false
+	return step, ok
+}
+
+// TestOfflineStart: what was played offline asks for no admission, a start neither.
+func TestOfflineStart(t *testing.T) {
+	target := newStage(t, 1, accept)
+	s := newScript(line{0, 0, 1, 0, viewing.Start}, line{10, 0, 1, 1, viewing.Stop})
+	d := newDrive(s, target.urls, func(c *Config) { c.Fleet = offline{s} })
+	d.play(t, t.Context())
+	for _, h := range target.requests() {
+		if h.isEvent() && h.path != "/v1/events" {
+			t.Errorf("seq %d was told to %s", h.seq, h.path)
+		}
+	}
+	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: 2})
 }

@@ -38,6 +38,7 @@ type request struct {
 	op      results.Op
 	entry   audit.Entry // of an event
 	isEvent bool
+	asks    bool              // an event that asks to be admitted: a start that was not offline
 	session viewing.SessionID // of an event
 
 	method string
@@ -65,7 +66,8 @@ func newRequest(e *viewing.Event, dueUS int64, measured bool) *request {
 		op: opOf[e.Type], entry: audit.NewEntry(e), isEvent: true, session: e.SessionID,
 		method: http.MethodPost, path: "/v1/events", dueUS: dueUS, measured: measured,
 	}
-	if e.Type == viewing.Start {
+	if e.Type == viewing.Start && !e.Offline {
+		r.asks = true
 		r.path = fmt.Sprintf("/v1/accounts/%d/sessions", e.AccountID)
 		r.body = wire.AppendEventJSON(make([]byte, 0, eventBytes), e)
 		return r
