@@ -44,6 +44,8 @@ type Run struct {
 	Seed      uint64    `json:"seed"`
 	Model     string    `json:"model,omitempty"`      // the population's
 	Scale     float64   `json:"scale,omitempty"`      // share of the population that played
+	Segment   string    `json:"segment,omitempty"`    // part of it, as 2/8; empty: all of it
+	Trace     string    `json:"trace,omitempty"`      // the file that was played in place of a population
 	TimeScale float64   `json:"time_scale,omitempty"` // population seconds in a wall second
 	StartedAt time.Time `json:"started_at"`
 	DurationS float64   `json:"duration_s"` // wall seconds played, the warm-up included

@@ -86,8 +86,15 @@ func (p *printer) header(run *Run) {
 	if run.Interrupted {
 		length = "interrupted after " + length
 	}
-	p.line("  %s %s", p.bold(run.Scenario), p.dim(fmt.Sprintf("· %s, %d %s · %s · seed %d",
-		run.Target.Design, run.Target.Nodes, nodes, length, run.Seed)))
+	plan := fmt.Sprintf("seed %d", run.Seed)
+	switch {
+	case run.Trace != "":
+		plan = "trace " + run.Trace
+	case run.Segment != "":
+		plan += ", part " + run.Segment
+	}
+	p.line("  %s %s", p.bold(run.Scenario), p.dim(fmt.Sprintf("· %s, %d %s · %s · %s",
+		run.Target.Design, run.Target.Nodes, nodes, length, plan)))
 	p.line("")
 	switch run.ExitCode() {
 	case ExitPass:

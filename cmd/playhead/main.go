@@ -17,6 +17,7 @@ import (
 
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
+	"github.com/playhead-load/playhead/sim"
 )
 
 // Exit codes. Those from 97 are a run's verdict.
@@ -80,6 +81,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 var expected = map[string]string{
 	"duration": "a duration such as 60s", "float64": "a number",
 	"int": "a whole number", "uint64": "a whole number from 0 on",
+	"P/N": fmt.Sprintf("a part such as 2/8: from 1/N to N/N, N at most %d", sim.MaxSegments),
 }
 
 func meant(suggestions []string) string {
@@ -125,7 +127,7 @@ Begin with:  playhead run scenarios/prime-time.yaml`,
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newRun(), newSimulate(), newReplay(), newCluster(), newRecover(), newToken())
+	root.AddCommand(newServe(), newRun(), newSimulate(), newImport(), newReplay(), newCluster(), newRecover(), newToken())
 	return root
 }
 

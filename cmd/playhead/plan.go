@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -68,7 +70,37 @@ func startOfPlan(s *scenarios.Scenario) viewing.Millis {
 	return viewing.Millis(planDay.Add(s.StartAt).UnixMilli())
 }
 
-func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
+// segmentFlag is a share of the population's accounts, as in 2/8; empty is all of it.
+type segmentFlag struct{ sim.Segment }
+
+func (f *segmentFlag) add(flags *pflag.FlagSet) {
+	flags.Var(f, "segment", "play only this part of the population's accounts: 2/8 is the second of eight equal parts")
+}
+
+// Set reads P/N.
+func (f *segmentFlag) Set(text string) error {
+	part, of, found := strings.Cut(text, "/")
+	p, err := strconv.Atoi(part)
+	n, err2 := strconv.Atoi(of)
+	if !found || err != nil || err2 != nil || p < 1 || p > n || n > sim.MaxSegments {
+		return fmt.Errorf("expected P/N, from 1/N to N/N and N at most %d", sim.MaxSegments)
+	}
+	f.Segment = sim.Segment{Part: p, Of: n}
+	return nil
+}
+
+// String is what Set reads.
+func (f *segmentFlag) String() string {
+	if f.Segment == (sim.Segment{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", f.Part, f.Of)
+}
+
+// Type names the value in the help and in mistakes.
+func (f *segmentFlag) Type() string { return "P/N" }
+
+func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fleet, error) {
 	model, err := population.Named(s.Population.Model)
 	if err != nil {
 		return nil, err
@@ -83,7 +115,7 @@ func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
 		return nil, usageError{fmt.Errorf("population: %w", err)}
 	}
 	options := sim.FleetOptions{
-		Seed: s.Seed, Salt: salt, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
+		Seed: s.Seed, Salt: salt, Segment: segment, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
 		WarmUpMS: int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale),
 	}
 	if err := options.Validate(); err != nil {
@@ -92,6 +124,10 @@ func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
 	return sim.NewFleet(people, options), nil
 }
 
-func describePopulation(s *scenarios.Scenario) string {
-	return fmt.Sprintf("%s, 1 account in %.0f, seed %d", s.Population.Model, math.Round(1/s.Population.Scale), s.Seed)
+func describePopulation(s *scenarios.Scenario, segment segmentFlag) string {
+	part := ""
+	if text := segment.String(); text != "" {
+		part = " · part " + text + " of the accounts"
+	}
+	return fmt.Sprintf("%s, 1 account in %.0f, seed %d%s", s.Population.Model, math.Round(1/s.Population.Scale), s.Seed, part)
 }

@@ -14,6 +14,9 @@ import (
 // plainEvery is how often a line is written where there is no terminal.
 const plainEvery = 5 * time.Second
 
+// quietFor is how long a command takes before it shows how far it is.
+const quietFor = 2 * time.Second
+
 // progress shows a run while it goes on: one line that changes on a terminal,
 // plain lines elsewhere. Its methods may be called from any goroutine.
 type progress struct {

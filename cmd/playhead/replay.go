@@ -18,9 +18,6 @@ import (
 // invariant violated, and exitError for an archive that proves nothing.
 const exitDiffers = 98
 
-// replayQuietFor is how long a replay takes before it shows how far it is.
-const replayQuietFor = 2 * time.Second
-
 func newReplay() *cobra.Command {
 	return &cobra.Command{
 		Use:   "replay ARCHIVE",
@@ -56,7 +53,7 @@ func replay(ctx context.Context, path string, out, trouble io.Writer) error {
 	}
 	shown := newProgress(trouble, !isTerminal(trouble))
 	found, err := server.ReplayArchive(ctx, dir, func(r *server.Replay) {
-		if r.Took > replayQuietFor {
+		if r.Took > quietFor {
 			shown.update(fmt.Sprintf("entry %s  %s events  %s/s", results.FormatCount(r.Applied), results.FormatCount(r.Events), results.FormatCount(perSecond(r))))
 		}
 	})

@@ -26,6 +26,8 @@ import (
 
 type runOptions struct {
 	overrides overrideFlags
+	segment   segmentFlag
+	replay    string
 	targets   []string
 	out       string
 	quiet     bool
@@ -39,6 +41,12 @@ func newRun() *cobra.Command {
 		Short: "Drive a target with simulated devices, break it, audit it, judge it",
 		Long: `Run a scenario: boot the target, play the population's devices against it, break
 it as the scenario says, then compare every answer with what the devices know.
+
+With --replay it plays a trace in place of the population: one that simulate --trace
+wrote, or import made of a log. Its first event is the run's beginning; the
+scenario's time_scale is its pace, and the scenario's duration its end if the trace
+does not end before. A trace knows no plans: every account of it has the scenario's
+default_streams, and is judged by them. See docs/traces.md.
 
 What is left behind: runs/<id>/ with run.json, a histogram per operation, the
 per-second series, the scenario and the nodes' logs.
@@ -54,12 +62,15 @@ them, for good. A server to try it on:
   playhead serve --keepalive 1s --lease 2.5s   # the terms that prime-time means`,
 		Example: `  playhead run scenarios/prime-time.yaml
   playhead run scenarios/prime-time.yaml --seed 7 --scale 1/8000
+  playhead run scenarios/prime-time.yaml --replay friday.ndjson.zst --time-scale 10
   playhead run scenarios/prime-time.yaml --target http://127.0.0.1:8080 --no-faults`,
 		Args: oneScenario,
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
 	o.overrides.add(flags)
+	o.segment.add(flags)
+	flags.StringVar(&o.replay, "replay", "", "play the trace in this file, NDJSON or zstd of it, instead of the population")
 	flags.StringSliceVar(&o.targets, "target", nil, "test the system at these URLs instead of booting one")
 	flags.BoolVar(&o.overrides.noFaults, "no-faults", false, "leave the scenario's faults out")
 	flags.StringVar(&o.out, "out", "", "directory of the run's results (default runs/<id>)")
@@ -72,6 +83,9 @@ them, for good. A server to try it on:
 		}
 		if len(o.targets) > 0 && len(scenario.Faults) > 0 {
 			return usageError{errors.New("the scenario's faults need processes that playhead started itself: add --no-faults, or leave --target out")}
+		}
+		if err := o.checkReplay(c.Flags()); err != nil {
+			return usageError{err}
 		}
 		if o.targets, err = parseURLs("--target", o.targets); err != nil {
 			return usageError{err}
@@ -91,7 +105,7 @@ type runner struct {
 	id       string
 	dir      string
 
-	fleet   *sim.Fleet
+	traffic *traffic
 	target  results.Target
 	log     *audit.Log
 	cluster *target.Cluster // nil: an outside target
@@ -123,10 +137,11 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := r.makeDir(); err != nil {
 		return err
 	}
-	r.progress.stage("population: %s", describePopulation(r.scenario))
-	if r.fleet, err = newFleet(r.scenario, r.salt()); err != nil {
+	if r.traffic, err = r.openTraffic(ctx); err != nil {
+		r.leaveDir()
 		return err
 	}
+	defer func() { err = errors.Join(err, r.traffic.close()) }()
 	stop, err := r.boot(ctx)
 	if err != nil {
 		return err
@@ -141,14 +156,14 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return err
 	}
 	r.driver = driver.New(driver.Config{
-		Fleet: r.fleet, StartMS: startOfPlan(r.scenario), Targets: r.urls,
+		Fleet: r.traffic.fleet, StartMS: r.traffic.startMS, Targets: r.urls,
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
 	})
 	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
 	auditing := context.WithoutCancel(ctx)
-	trouble = errors.Join(trouble, r.audit(auditing, record), r.compareReplicas(auditing, record), stop())
+	trouble = errors.Join(trouble, r.traffic.trouble(), r.audit(auditing, record), r.compareReplicas(auditing, record), stop())
 	r.noteCrashes(record)
 	return r.finish(record, series, trouble)
 }
@@ -180,6 +195,14 @@ func (r *runner) makeDir() error {
 		return fmt.Errorf("look into the run's directory: %w", err)
 	}
 	return nil
+}
+
+// leaveDir removes the folder of a run that never began, if it was made for it.
+func (r *runner) leaveDir() {
+	if r.options.out == "" {
+		_ = os.Remove(r.dir)
+		_ = os.Remove(filepath.Dir(r.dir)) // unless it holds other runs
+	}
 }
 
 // noteCrashes counts the servers that ended by themselves, which no target may.
@@ -223,10 +246,10 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 // prepare tells the target the accounts' plans, and the auditor.
 func (r *runner) prepare(ctx context.Context) error {
 	limits := map[uint64]int{}
-	for _, account := range r.fleet.Accounts() {
-		r.log.SetLimit(account.ID, account.MaxStreams)
-		if account.MaxStreams != r.scenario.Target.DefaultStreams || r.cluster == nil {
-			limits[account.ID] = account.MaxStreams
+	for account, streams := range r.traffic.limits {
+		r.log.SetLimit(account, streams)
+		if streams != r.scenario.Target.DefaultStreams || r.cluster == nil {
+			limits[account] = streams
 		}
 	}
 	r.progress.stage("plans: telling the target the stream limits of %d accounts", len(limits))
@@ -261,10 +284,11 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
 	record := &results.Run{
 		Version: version(), ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed,
-		Model: r.scenario.Population.Model, Scale: r.scenario.Population.Scale, TimeScale: r.scenario.TimeScale, StartedAt: begun, DurationS: played.Seconds(),
+		TimeScale: r.scenario.TimeScale, StartedAt: begun, DurationS: played.Seconds(),
 		MeasuredS: measuredS, Interrupted: played < r.scenario.Duration, Target: r.target,
 		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
 	}
+	r.traffic.tell(record)
 	for _, second := range series {
 		record.Load.ActiveSessionsPeak = max(record.Load.ActiveSessionsPeak, second.ActiveSessions)
 	}

@@ -1,56 +1,80 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
 	"github.com/playhead-load/playhead/sim/population"
+	"github.com/playhead-load/playhead/sim/trace"
 	"github.com/playhead-load/playhead/viewing"
-	"github.com/playhead-load/playhead/viewing/wire"
 )
 
 func newSimulate() *cobra.Command {
 	var overrides overrideFlags
-	var trace string
+	var segment segmentFlag
+	var file string
 	c := &cobra.Command{
 		Use:   "simulate SCENARIO.yaml",
 		Short: "Play the same devices on a virtual clock, without a server",
 		Long: `Play a scenario's devices on a virtual clock, as fast as the machine allows and
 without a server: what traffic they make, and by which parameters. The same seed
-gives the same events, byte for byte. Every start is taken as admitted.`,
+gives the same events, byte for byte. Every start is taken as admitted.
+
+With --trace the events are written instead of their summary, one JSON object a line,
+for run --replay and for any other program. With --segment several machines share
+the work: the parts have no account in common, and together are the whole.`,
 		Example: `  playhead simulate scenarios/prime-time.yaml
-  playhead simulate scenarios/prime-time.yaml --trace - | head -3`,
+  playhead simulate scenarios/prime-time.yaml --trace - | head -3
+  playhead simulate scenarios/prime-time.yaml --trace friday.ndjson.zst
+  playhead simulate scenarios/prime-time.yaml --trace part-2.ndjson.zst --segment 2/8`,
 		Args: oneScenario,
 	}
 	c.Flags().SortFlags = false
 	overrides.add(c.Flags())
-	c.Flags().StringVar(&trace, "trace", "", "write the events as NDJSON to this file, - for standard output, instead of the summary")
+	segment.add(c.Flags())
+	c.Flags().StringVar(&file, "trace", "", "write the events as NDJSON to this file instead of the summary: compressed if its name ends in .zst, - for standard output")
 	overrides.noFaults = true // a virtual clock has nothing to break
 	c.RunE = func(c *cobra.Command, args []string) error {
 		scenario, err := overrides.load(c.Flags(), args[0])
 		if err != nil {
 			return err
 		}
-		fleet, err := newFleet(scenario, 0)
-		if err != nil {
-			return err
-		}
-		if trace != "" {
-			return writeTrace(c.Context(), scenario, fleet, trace, c.OutOrStdout())
-		}
-		return summarize(c.Context(), scenario, fleet, c.OutOrStdout())
+		return simulate(c.Context(), scenario, segment, file, c.OutOrStdout(), c.ErrOrStderr())
 	}
 	return c
+}
+
+func simulate(ctx context.Context, s *scenarios.Scenario, segment segmentFlag, file string, out, trouble io.Writer) error {
+	shown := newProgress(trouble, !isTerminal(trouble) || file == "-" && isTerminal(out))
+	defer shown.end()
+	slow := time.AfterFunc(quietFor, func() { shown.update("population: " + describePopulation(s, segment)) })
+	fleet, err := newFleet(s, segment.Segment, 0)
+	slow.Stop()
+	if err != nil {
+		return err
+	}
+	p := &simulation{scenario: s, segment: segment, fleet: fleet, begun: time.Now(), shown: shown}
+	if file != "" {
+		return p.writeTrace(ctx, file, out)
+	}
+	return p.summarize(ctx, out)
+}
+
+// simulation is a fleet on a virtual clock.
+type simulation struct {
+	scenario *scenarios.Scenario
+	segment  segmentFlag
+	fleet    *sim.Fleet
+	begun    time.Time
+	shown    *progress
 }
 
 // endOfPlan is the virtual moment at which a scenario is over.
@@ -58,18 +82,21 @@ func endOfPlan(s *scenarios.Scenario) viewing.Millis {
 	return startOfPlan(s) + viewing.Millis(float64(s.Duration.Milliseconds())*s.TimeScale)
 }
 
-// interruptEvery is how many events pass between two looks for a Ctrl-C.
-const interruptEvery = 1 << 14
+// lookEvery is how many events pass between two looks for a Ctrl-C.
+const lookEvery = 1 << 14
 
 // play hands every event of the plan to f, in time order.
-func play(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, f func(*viewing.Event) error) error {
+func (p *simulation) play(ctx context.Context, f func(*viewing.Event) error) error {
 	var e viewing.Event
-	end := endOfPlan(s)
+	end := endOfPlan(p.scenario)
 	for n := 0; ; n++ {
-		if n%interruptEvery == 0 && ctx.Err() != nil {
-			return fmt.Errorf("interrupted after %d events", n)
+		if n%lookEvery == 0 {
+			if ctx.Err() != nil {
+				return fmt.Errorf("interrupted after %d events", n)
+			}
+			p.show(n, e.At, time.Now())
 		}
-		if _, ok := fleet.Next(end, &e); !ok {
+		if _, ok := p.fleet.Next(end, &e); !ok {
 			return nil
 		}
 		if err := f(&e); err != nil {
@@ -78,29 +105,30 @@ func play(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, f func(*
 	}
 }
 
-func writeTrace(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, path string, stdout io.Writer) (err error) {
-	to := stdout
+// show tells how far it is, if it takes long.
+func (p *simulation) show(events int, at viewing.Millis, now time.Time) {
+	took := now.Sub(p.begun)
+	if took <= quietFor {
+		return
+	}
+	begin, end := startOfPlan(p.scenario), endOfPlan(p.scenario)
+	p.shown.update(fmt.Sprintf("simulated %3.0f %% of %v  %s events  %s/s  %s playing",
+		100*float64(at-begin)/float64(end-begin), time.Duration(end-begin)*time.Millisecond, results.FormatCount(events),
+		results.FormatCount(int(float64(events)/took.Seconds())), results.FormatCount(p.fleet.Active())))
+}
+
+func (p *simulation) writeTrace(ctx context.Context, path string, stdout io.Writer) (err error) {
+	out := trace.NewWriter(stdout, "standard output")
 	if path != "-" {
-		file, err := os.Create(path)
-		if err != nil {
-			return fmt.Errorf("write the trace: %w", err)
+		if out, err = trace.Create(path); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		to = file
 	}
-	out := bufio.NewWriterSize(to, 1<<20)
-	var line []byte
-	playErr := play(ctx, s, fleet, func(e *viewing.Event) error {
-		line = append(wire.AppendEventJSON(line[:0], e), '\n')
-		if _, err := out.Write(line); err != nil {
-			return fmt.Errorf("write the trace to %s: %w", path, err)
-		}
-		return nil
-	})
-	if err := out.Flush(); err != nil && playErr == nil {
-		playErr = fmt.Errorf("write the trace to %s: %w", path, err)
+	if err := p.play(ctx, out.Write); err != nil {
+		out.Abort()
+		return fmt.Errorf("%w: the trace is not whole", err)
 	}
-	return playErr
+	return out.Close()
 }
 
 // shape is what a plan's traffic looks like.
@@ -114,21 +142,22 @@ type shape struct {
 	nextSampleM viewing.Millis
 }
 
-func summarize(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, out io.Writer) error {
-	begun := time.Now()
+func (p *simulation) summarize(ctx context.Context, out io.Writer) error {
+	s := p.scenario
 	look := shape{startsBy: map[string]int64{}, nextSampleM: startOfPlan(s)}
-	err := play(ctx, s, fleet, func(e *viewing.Event) error {
-		look.add(e, fleet.Active())
+	err := p.play(ctx, func(e *viewing.Event) error {
+		look.add(e, p.fleet.Active())
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	p.shown.end()
 	planned := time.Duration(endOfPlan(s)-startOfPlan(s)) * time.Millisecond
 	fmt.Fprintf(out, "%s · %s · %v from %s, simulated in %v\n\n",
-		s.Name, describePopulation(s), planned, clockTime(s.StartAt), time.Since(begun).Round(time.Millisecond))
+		s.Name, describePopulation(s, p.segment), planned, clockTime(s.StartAt), time.Since(p.begun).Round(time.Millisecond))
 	look.print(out, planned)
-	printModel(out, fleet.Model(), s.Population.SharedAccounts)
+	printModel(out, p.fleet.Model(), s.Population.SharedAccounts)
 	return nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/sim/audit"
 )
 
@@ -76,7 +75,7 @@ func (c *client) send(ctx context.Context, r *request, target int) answer {
 		return readAnswer(status)
 	case status >= 400:
 		return refusal(r, status, body)
-	case r.op == results.OpStart:
+	case r.asks:
 		return startAnswer(status, body)
 	}
 	return eventAnswer(status, body)
@@ -105,7 +104,7 @@ func refusal(r *request, status int, body []byte) answer {
 	var problem struct {
 		Type string `json:"type"`
 	}
-	if r.op == results.OpStart && status == http.StatusConflict &&
+	if r.asks && status == http.StatusConflict &&
 		json.Unmarshal(body, &problem) == nil && strings.HasSuffix(problem.Type, "too-many-streams") {
 		return answer{fate: audit.Denied}
 	}

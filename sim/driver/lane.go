@@ -38,6 +38,7 @@ type request struct {
 	op      results.Op
 	entry   audit.Entry // of an event
 	isEvent bool
+	asks    bool              // an event that asks to be admitted: a start that was not offline
 	session viewing.SessionID // of an event
 
 	method string
@@ -69,6 +70,7 @@ func newRequest(e *viewing.Event, dueUS int64, measured bool) *request {
 	case e.Offline:
 		r.op = results.OpUpload
 	case e.Type == viewing.Start:
+		r.asks = true
 		r.path = fmt.Sprintf("/v1/accounts/%d/sessions", e.AccountID)
 		r.body = wire.AppendEventJSON(make([]byte, 0, eventBytes), e)
 		return r

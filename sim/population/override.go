@@ -69,10 +69,8 @@ func (p *Param) bounds() (least, most float64) {
 		return 1, 1000
 	case "film_first":
 		return 1, 60
-	case "episode_min", "episode_max":
+	case "episode_min", "episode_max", "film_median":
 		return 1, 600
-	case "film_median":
-		return 60, 240
 	case "long_pause":
 		return 1, 24 * 60
 	case "popularity_tail", "members", "mean_streams", "crowd_streams", "crowd_gathers":
