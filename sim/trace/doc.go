@@ -2,8 +2,8 @@
 // place of a population, and makes them of logs that others have.
 //
 // A trace is NDJSON, one event of docs/api.md a line, sorted by time, compressed
-// with zstd or not. Within a session the seqs ascend, and account, profile, device
-// and title stay the same. A [Reader] reads a trace as it comes, a [Player] also
+// with zstd or not; what was played offline may stand later, where it was uploaded.
+// Within a session the seqs ascend, and account, profile, device and title stay the same. A [Reader] reads a trace as it comes, a [Player] also
 // looks ahead over all of what it will play before it plays it, and [Import] sorts.
 //
 // No file is ever in memory as a whole. What is, and its bounds:

@@ -37,7 +37,8 @@ type Player struct {
 	refused  map[viewing.SessionID]struct{} // with the salt, those that are not over
 
 	next  viewing.Event // read and not told
-	ready bool          // next is such an event
+	due   viewing.Millis
+	ready bool // next is such an event
 	read  int64
 	err   error
 }
@@ -78,9 +79,9 @@ func (p *Player) look(ctx context.Context, path string, o PlayerOptions) error {
 		}
 		err := p.reader.Next(&p.next)
 		if err == nil && p.events == 0 && o.LengthMS > 0 {
-			last = p.next.At + viewing.Millis(o.LengthMS)
+			last = p.reader.due + viewing.Millis(o.LengthMS)
 		}
-		if isEnd(err) || err == nil && p.next.At > last {
+		if isEnd(err) || err == nil && p.reader.due > last {
 			break
 		}
 		if err != nil {
@@ -112,10 +113,10 @@ func (p *Player) take(seen sessions) error {
 		return p.reader.fault(fmt.Errorf("more than the %d events that the audit of a run has room for: play a shorter time, or fewer accounts", audit.MaxEvents))
 	}
 	if p.events == 0 {
-		p.begin = e.At
+		p.begin = p.reader.due
 	}
 	p.events++
-	p.end = e.At
+	p.end = p.reader.due
 	p.accounts[e.AccountID] = struct{}{}
 	on := screen{e.AccountID, e.DeviceID}
 	if _, known := p.screens[on]; !known {
@@ -125,10 +126,10 @@ func (p *Player) take(seen sessions) error {
 }
 
 // Next fills e with the first event due at or before until that its session is still
-// to tell, and says whose it is; not ok when there is none. e.At is Step.DueMS, by
-// the trace's clock. The memory of e.BitrateMS is reused.
+// to tell, and says whose it is; not ok when there is none. Times are by the trace's
+// clock. The memory of e.BitrateMS is reused.
 func (p *Player) Next(until viewing.Millis, e *viewing.Event) (step sim.Step, ok bool) {
-	for p.peek() && p.next.At <= until {
+	for p.peek() && p.due <= until {
 		p.ready = false
 		p.mix(&p.next.SessionID)
 		_, refused := p.refused[p.next.SessionID]
@@ -139,7 +140,7 @@ func (p *Player) Next(until viewing.Millis, e *viewing.Event) (step sim.Step, ok
 			continue
 		}
 		*e, p.next = p.next, viewing.Event{BitrateMS: e.BitrateMS}
-		return sim.Step{DueMS: e.At, Device: p.screens[screen{e.AccountID, e.DeviceID}], Type: e.Type}, true
+		return sim.Step{DueMS: p.due, Device: p.screens[screen{e.AccountID, e.DeviceID}], Type: e.Type}, true
 	}
 	return sim.Step{}, false
 }
@@ -162,7 +163,7 @@ func (p *Player) peek() bool {
 		return false
 	}
 	p.read++
-	p.ready = true
+	p.ready, p.due = true, p.reader.due
 	return true
 }
 

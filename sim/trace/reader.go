@@ -24,12 +24,13 @@ func (e *LineError) Unwrap() error { return e.Err }
 // errUnsorted is a line that is earlier than the one before it.
 var errUnsorted = &viewing.FieldError{Field: "at", Expected: "no time before that of the line before it (playhead import sorts)"}
 
-// Reader reads a trace event by event, and holds it to being sorted. It is for one
-// goroutine at a time.
+// Reader reads a trace event by event, and holds it to being sorted. An event that was
+// played offline may stand later than when it happened: it is due with the one before.
+// It is for one goroutine at a time.
 type Reader struct {
 	lines   *lines
 	decoder wire.Decoder
-	at      viewing.Millis // of the last event
+	due     viewing.Millis // of the last event
 }
 
 // Open opens a trace, compressed or not, whatever its name.
@@ -38,7 +39,7 @@ func Open(path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{lines: lines, at: viewing.MinAt}, nil
+	return &Reader{lines: lines, due: viewing.MinAt}, nil
 }
 
 // Next reads the next event into e, whose former content is lost but for the memory
@@ -59,10 +60,10 @@ func (r *Reader) Next(e *viewing.Event) error {
 		if err := r.decoder.DecodeEvent(line, e); err != nil {
 			return r.fault(err)
 		}
-		if e.At < r.at {
+		if e.At < r.due && !e.Offline {
 			return r.fault(errUnsorted)
 		}
-		r.at = e.At
+		r.due = max(r.due, e.At)
 		return nil
 	}
 }
@@ -71,7 +72,7 @@ func (r *Reader) fault(err error) error { return &LineError{r.lines.name, r.line
 
 // rewind begins again with the first event. Only a file can, no pipe.
 func (r *Reader) rewind() error {
-	r.at = viewing.MinAt
+	r.due = viewing.MinAt
 	return r.lines.rewind()
 }
 
