@@ -92,6 +92,8 @@ type Model struct {
 	LongSeekMax Param
 	Errors      Param
 	Telemetry   Param
+
+	Figures Figures // what must come out
 }
 
 // Params lists the single numbers of the model in the order of its fields; the

@@ -84,5 +84,7 @@ func netflix2015() Model {
 		LongSeekMax: Param{"long_seek_max", 5, "min", none, Assumed},
 		Errors:      Param{"errors", 0.02, "1/h", none, Assumed},
 		Telemetry:   Param{"telemetry", 0.1, "1/h", none, Assumed},
+
+		Figures: netflix2015Figures(),
 	}
 }
