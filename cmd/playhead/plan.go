@@ -68,7 +68,11 @@ func startOfPlan(s *scenarios.Scenario) viewing.Millis {
 	return viewing.Millis(planDay.Add(s.StartAt).UnixMilli())
 }
 
-func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
+func warmUpMS(s *scenarios.Scenario) int64 {
+	return int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale)
+}
+
+func newPopulation(s *scenarios.Scenario) (*population.Population, error) {
 	model, err := population.Named(s.Population.Model)
 	if err != nil {
 		return nil, err
@@ -79,9 +83,21 @@ func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("population: %w", err)
 	}
+	return people, nil
+}
+
+func newFleet(s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
+	people, err := newPopulation(s)
+	if err != nil {
+		return nil, err
+	}
+	return fleetOf(people, s, salt)
+}
+
+func fleetOf(people *population.Population, s *scenarios.Scenario, salt uint64) (*sim.Fleet, error) {
 	options := sim.FleetOptions{
 		Seed: s.Seed, Salt: salt, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
-		WarmUpMS: int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale),
+		WarmUpMS: warmUpMS(s),
 	}
 	if err := options.Validate(); err != nil {
 		return nil, usageError{errors.Join(errors.New("the scenario's population cannot be played"), err)}

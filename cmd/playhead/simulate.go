@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,45 +10,77 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
-	"github.com/playhead-load/playhead/sim"
-	"github.com/playhead-load/playhead/sim/population"
+	"github.com/playhead-load/playhead/sim/fit"
 	"github.com/playhead-load/playhead/viewing"
-	"github.com/playhead-load/playhead/viewing/wire"
 )
 
+type simulateOptions struct {
+	overrides  overrideFlags
+	trace      string
+	json       bool
+	html, svg  string
+	parameters bool
+}
+
 func newSimulate() *cobra.Command {
-	var overrides overrideFlags
-	var trace string
+	var o simulateOptions
 	c := &cobra.Command{
 		Use:   "simulate SCENARIO.yaml",
-		Short: "Play the same devices on a virtual clock, without a server",
+		Short: "Play the same devices on a virtual clock, without a server: does the traffic fit?",
 		Long: `Play a scenario's devices on a virtual clock, as fast as the machine allows and
-without a server: what traffic they make, and by which parameters. The same seed
-gives the same events, byte for byte. Every start is taken as admitted.`,
-		Example: `  playhead simulate scenarios/prime-time.yaml
+without a server, and compare the traffic they make with what the population is
+calibrated against: each marginal with its distance, its tolerance, and the source
+of what it should be. What the scenario is too short or too small to judge says so.
+The same seed gives the same events, byte for byte. Every start is taken as admitted.
+
+Exit codes: 0 nothing that could be judged is out of tolerance · 1 it failed itself ·
+2 bad usage or a bad scenario · 97 no verdict: interrupted, the report is of what was
+played · 99 a marginal is out of its tolerance.`,
+		Example: `  playhead simulate scenarios/netflix-2015-day.yaml
+  playhead simulate scenarios/netflix-2015-day.yaml --html fit.html
   playhead simulate scenarios/prime-time.yaml --trace - | head -3`,
 		Args: oneScenario,
 	}
-	c.Flags().SortFlags = false
-	overrides.add(c.Flags())
-	c.Flags().StringVar(&trace, "trace", "", "write the events as NDJSON to this file, - for standard output, instead of the summary")
-	overrides.noFaults = true // a virtual clock has nothing to break
+	flags := c.Flags()
+	flags.SortFlags = false
+	o.overrides.add(flags)
+	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
+	flags.StringVar(&o.html, "html", "", "also write the report with its plots to this file, one page that loads nothing")
+	flags.StringVar(&o.svg, "svg", "", "also write the plots alone to this file, one picture")
+	flags.BoolVar(&o.parameters, "parameters", false, "also list every parameter of the population with its source")
+	flags.StringVar(&o.trace, "trace", "", "write the events as NDJSON to this file, - for standard output, instead of the report")
+	o.overrides.noFaults = true // a virtual clock has nothing to break
 	c.RunE = func(c *cobra.Command, args []string) error {
-		scenario, err := overrides.load(c.Flags(), args[0])
+		scenario, err := o.overrides.load(c.Flags(), args[0])
 		if err != nil {
 			return err
 		}
-		fleet, err := newFleet(scenario, 0)
-		if err != nil {
+		if err := o.check(); err != nil {
 			return err
 		}
-		if trace != "" {
-			return writeTrace(c.Context(), scenario, fleet, trace, c.OutOrStdout())
+		if o.trace != "" {
+			fleet, err := newFleet(scenario, 0)
+			if err != nil {
+				return err
+			}
+			return writeTrace(c.Context(), scenario, fleet, o.trace, c.OutOrStdout())
 		}
-		return summarize(c.Context(), scenario, fleet, c.OutOrStdout())
+		return simulate(c.Context(), scenario, o, c.OutOrStdout(), c.ErrOrStderr())
 	}
 	return c
+}
+
+// check refuses flags of which one would be ignored.
+func (o *simulateOptions) check() error {
+	switch {
+	case o.trace != "" && (o.json || o.html != "" || o.svg != "" || o.parameters):
+		return usageError{errors.New("--trace writes events instead of a report: leave out --json, --html, --svg and --parameters")}
+	case o.json && o.parameters:
+		return usageError{errors.New("--parameters is for reading: leave out --json")}
+	}
+	return nil
 }
 
 // endOfPlan is the virtual moment at which a scenario is over.
@@ -57,132 +88,91 @@ func endOfPlan(s *scenarios.Scenario) viewing.Millis {
 	return startOfPlan(s) + viewing.Millis(float64(s.Duration.Milliseconds())*s.TimeScale)
 }
 
-// interruptEvery is how many events pass between two looks for a Ctrl-C.
-const interruptEvery = 1 << 14
-
-// play hands every event of the plan to f, in time order.
-func play(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, f func(*viewing.Event) error) error {
-	var e viewing.Event
-	end := endOfPlan(s)
-	for n := 0; ; n++ {
-		if n%interruptEvery == 0 && ctx.Err() != nil {
-			return fmt.Errorf("interrupted after %d events", n)
-		}
-		if _, ok := fleet.Next(end, &e); !ok {
-			return nil
-		}
-		if err := f(&e); err != nil {
-			return err
-		}
-	}
+// countedFrom is the first whole minute of the plan after its warm-up.
+func countedFrom(s *scenarios.Scenario) viewing.Millis {
+	const minute = int64(time.Minute / time.Millisecond)
+	from := int64(startOfPlan(s)) + warmUpMS(s)
+	return viewing.Millis((from + minute - 1) / minute * minute)
 }
 
-func writeTrace(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, path string, stdout io.Writer) (err error) {
-	to := stdout
-	if path != "-" {
-		file, err := os.Create(path)
-		if err != nil {
-			return fmt.Errorf("write the trace: %w", err)
-		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		to = file
-	}
-	out := bufio.NewWriterSize(to, 1<<20)
-	var line []byte
-	playErr := play(ctx, s, fleet, func(e *viewing.Event) error {
-		line = append(wire.AppendEventJSON(line[:0], e), '\n')
-		if _, err := out.Write(line); err != nil {
-			return fmt.Errorf("write the trace to %s: %w", path, err)
-		}
-		return nil
-	})
-	if err := out.Flush(); err != nil && playErr == nil {
-		playErr = fmt.Errorf("write the trace to %s: %w", path, err)
-	}
-	return playErr
-}
-
-// shape is what a plan's traffic looks like.
-type shape struct {
-	events      [viewing.Stop + 1]int64
-	startsBy    map[string]int64
-	total       int64
-	activeSum   int64 // over the samples
-	activePeak  int
-	samples     int64
-	nextSampleM viewing.Millis
-}
-
-func summarize(ctx context.Context, s *scenarios.Scenario, fleet *sim.Fleet, out io.Writer) error {
+// simulate plays the plan, judges what it saw, and tells it.
+func simulate(ctx context.Context, s *scenarios.Scenario, o simulateOptions, out, trouble io.Writer) error {
 	begun := time.Now()
-	look := shape{startsBy: map[string]int64{}, nextSampleM: startOfPlan(s)}
-	err := play(ctx, s, fleet, func(e *viewing.Event) error {
-		look.add(e, fleet.Active())
-		return nil
-	})
+	people, err := newPopulation(s)
 	if err != nil {
 		return err
 	}
-	planned := time.Duration(endOfPlan(s)-startOfPlan(s)) * time.Millisecond
-	fmt.Fprintf(out, "%s · %s · %v from %s, simulated in %v\n\n",
-		s.Name, describePopulation(s), planned, clockTime(s.StartAt), time.Since(begun).Round(time.Millisecond))
-	look.print(out, planned)
-	printModel(out, fleet.Model(), s.Population.SharedAccounts)
+	shown := newProgress(trouble, false)
+	gathering := time.AfterFunc(soon, func() { shown.update("gathering the population, and who plays already") })
+	fleet, err := fleetOf(people, s, 0)
+	gathering.Stop()
+	if err != nil {
+		return err
+	}
+	sample := fit.Watch(ctx, fleet, fit.Options{
+		From: countedFrom(s), Until: endOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
+		Progress: simulated(shown, begun, s),
+	})
+	shown.end()
+	report := fit.Judge(sample, people)
+	report.Scenario, report.Population, report.From = s.Name, describePopulation(s), clockTime(countedFrom(s))
+	report.TookS = time.Since(begun).Seconds()
+	if err := o.tell(report, out); err != nil {
+		return err
+	}
+	if o.parameters {
+		printModel(out, people.Model(), s.Population.SharedAccounts)
+	}
+	return verdictOf(report)
+}
+
+// verdictOf is the exit code that a report ends the program with, as an error.
+func verdictOf(report *fit.Report) error {
+	switch {
+	case report.Partial:
+		return verdictError{code: results.ExitVoid}
+	case report.Failed():
+		return verdictError{code: results.ExitFail}
+	}
 	return nil
 }
 
-func clockTime(sinceMidnight time.Duration) string { return planDay.Add(sinceMidnight).Format("15:04") }
+// soon is how long nobody needs to be told that something goes on.
+const soon = 2 * time.Second
 
-func (l *shape) add(e *viewing.Event, active int) {
-	l.events[e.Type]++
-	l.total++
-	if e.Type == viewing.Start {
-		l.startsBy[e.DeviceType]++
-	}
-	for e.At >= l.nextSampleM {
-		l.nextSampleM += 1000
-		l.samples++
-		l.activeSum += int64(active)
-		l.activePeak = max(l.activePeak, active)
-	}
-}
-
-func (l *shape) print(out io.Writer, planned time.Duration) {
-	per := func(n int64) float64 { return float64(n) / planned.Seconds() }
-	fmt.Fprintf(out, "  playing at once   mean %.0f, peak %d\n", float64(l.activeSum)/float64(max(1, l.samples)), l.activePeak)
-	fmt.Fprintf(out, "  events            %d, %.1f a second of the plan\n", l.total, per(l.total))
-	for _, t := range viewing.EventTypes {
-		fmt.Fprintf(out, "    %-14s %10d %10.2f/s\n", t, l.events[t], per(l.events[t]))
-	}
-	fmt.Fprintf(out, "  starts by device  ")
-	starts := max(1, l.events[viewing.Start])
-	for _, kind := range []string{"tv", "web", "phone", "tablet"} {
-		fmt.Fprintf(out, "%s %.1f %%  ", kind, 100*float64(l.startsBy[kind])/float64(starts))
-	}
-	fmt.Fprintf(out, "\n\n")
-}
-
-// printModel lists the parameters with their sources. V: read in the source,
-// D: derived from one, R: recalled, A: assumed.
-func printModel(out io.Writer, m *population.Model, sharedAccounts float64) {
-	fmt.Fprintf(out, "parameters of %s (V read in the source · D derived · R recalled · A assumed)\n", m.Name)
-	line := func(name string, value float64, unit string, mark population.Mark, source string) {
-		fmt.Fprintf(out, "  %-24s %9.4g %-13s %c  %s\n", name, value, unit, mark, source)
-	}
-	for _, p := range m.Params() {
-		line(p.Name, p.Value, p.Unit, p.Mark, p.Source)
-	}
-	shares := func(name string, rows []population.Share) {
-		for _, row := range rows {
-			line(fmt.Sprintf("%s %d", name, row.Value), row.Share, "share", row.Mark, row.Source)
+// simulated returns a function that shows how much of the plan was played.
+func simulated(shown *progress, begun time.Time, s *scenarios.Scenario) func(viewing.Millis, int64) {
+	from, plan := startOfPlan(s), float64(endOfPlan(s)-startOfPlan(s))
+	return func(at viewing.Millis, events int64) {
+		if took := time.Since(begun); took > soon {
+			shown.update(fmt.Sprintf("%3.0f %% of the plan  %s  %.1f million events", 100*float64(at-from)/plan, clockTime(at), float64(events)/1e6))
 		}
 	}
-	line("shared_accounts", sharedAccounts, "share", population.Assumed, "the scenario; no public figure")
-	shares("stream limit", m.Plans)
-	shares("profiles", m.Profiles)
-	shares("households sharing", m.Households)
-	for _, d := range m.Devices {
-		line(d.Type, d.Streams, "of streams", d.Mark, d.Source)
-		line(d.Type, d.Owned, "of households", d.OwnedMark, "have one; it plays at "+d.LowRung+" and "+d.HighRung+" kbit/s")
+}
+
+func clockTime(at viewing.Millis) string { return time.UnixMilli(int64(at)).UTC().Format("15:04") }
+
+// tell prints the report, and writes the files that were asked for.
+func (o *simulateOptions) tell(report *fit.Report, out io.Writer) error {
+	print := report.Text
+	if o.json {
+		print = report.JSON
 	}
+	if err := print(out); err != nil {
+		return err
+	}
+	return errors.Join(writeFile(o.html, report.HTML), writeFile(o.svg, report.SVG))
+}
+
+// writeFile writes a file if it has a name.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return write(file)
 }
