@@ -507,6 +507,9 @@ func (f *Fleet) Devices() int { return int(f.devices[len(f.accounts)]) }
 // Model is the population's that plays.
 func (f *Fleet) Model() *population.Model { return f.model }
 
+// Catalogue is what the population can watch.
+func (f *Fleet) Catalogue() *population.Catalogue { return f.catalogue }
+
 // Account is account i of the population, 0 … population.Accounts-1.
 func (f *Fleet) Account(i int) population.Account { return f.population.Account(i) }
 

@@ -100,7 +100,11 @@ func (f *segmentFlag) String() string {
 // Type names the value in the help and in mistakes.
 func (f *segmentFlag) Type() string { return "P/N" }
 
-func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fleet, error) {
+func warmUpMS(s *scenarios.Scenario) int64 {
+	return int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale)
+}
+
+func newPopulation(s *scenarios.Scenario) (*population.Population, error) {
 	model, err := population.Named(s.Population.Model)
 	if err != nil {
 		return nil, err
@@ -114,9 +118,21 @@ func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fle
 	if err != nil {
 		return nil, usageError{fmt.Errorf("population: %w", err)}
 	}
+	return people, nil
+}
+
+func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fleet, error) {
+	people, err := newPopulation(s)
+	if err != nil {
+		return nil, err
+	}
+	return fleetOf(people, s, segment, salt)
+}
+
+func fleetOf(people *population.Population, s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fleet, error) {
 	options := sim.FleetOptions{
 		Seed: s.Seed, Salt: salt, Segment: segment, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
-		WarmUpMS: int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale),
+		WarmUpMS: warmUpMS(s),
 	}
 	if err := options.Validate(); err != nil {
 		return nil, usageError{errors.Join(errors.New("the scenario's population cannot be played"), err)}

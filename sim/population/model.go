@@ -104,6 +104,8 @@ type Model struct {
 	Telemetry   Param
 
 	Crowd *Crowd // at a live event; nil: there is none
+
+	Figures Figures // what must come out
 }
 
 // Crowd is those who come to a live event: at about the same moment, wherever they

@@ -62,7 +62,7 @@ func netflix2015() Model {
 
 		ShortView:        Param{"short_view", 0.555, "probability", tencent, Derived},
 		ShortMean:        Param{"short_mean", 3, "min", "exponential: PPLive, Chen et al. 2014; mean: " + none, Assumed},
-		LongComplete:     Param{"long_complete", 0.25, "probability", tencent, Derived},
+		LongComplete:     Param{"long_complete", 0.265, "probability", tencent, Derived},
 		FilmComplete:     Param{"film_complete", 0.24, "probability", tencent, Derived},
 		LongOverHalf:     Param{"long_over_half", 0.87, "probability", tencent, Derived},
 		FilmFirst:        Param{"film_first", 14, "min", "truncated power law: PPLive, Chen et al. 2014; its beginning: " + none, Assumed},
@@ -97,6 +97,8 @@ func netflix2015() Model {
 		LongSeekMax: Param{"long_seek_max", 5, "min", none, Assumed},
 		Errors:      Param{"errors", 0.02, "1/h", none, Assumed},
 		Telemetry:   Param{"telemetry", 0.1, "1/h", none, Assumed},
+
+		Figures: netflix2015Figures(),
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 // TestPlayerUploads: what was played offline is due where it stands, and told as it
 // happened.
 func TestPlayerUploads(t *testing.T) {
-	content := text(event(1, 0, 1000, viewing.Start)) + text(offline(event(2, 0, 300, viewing.Start))) + text(event(1, 1, 2000, viewing.Stop))
+	uploaded := event(2, 0, 300, viewing.Start)
+	uploaded.Offline = true
+	content := text(event(1, 0, 1000, viewing.Start), uploaded, event(1, 1, 2000, viewing.Stop))
 	p := play(t, file(t, "x", content), PlayerOptions{})
 	var e viewing.Event
 	for _, want := range []struct {
