@@ -138,9 +138,9 @@ func importLog(ctx context.Context, o importOptions, out, trouble io.Writer) err
 	if report.Kept == 0 {
 		return fmt.Errorf("import: nothing in %s is an event: no trace was written", o.from)
 	}
-	fmt.Fprintf(out, "  read   %s lines of %s: %s good, %s bad\n", results.FormatCount(report.Lines), o.from,
+	fmt.Fprintf(out, "  read   %s: lines %s, good %s, bad %s\n", o.from, results.FormatCount(report.Lines),
 		results.FormatCount(report.Kept), results.FormatCount(report.Bad))
-	fmt.Fprintf(out, "  wrote  %s: %s events of %s sessions, %s to %s\n", o.to, results.FormatCount(report.Kept),
+	fmt.Fprintf(out, "  wrote  %s: events %s, sessions %s, from %s to %s\n", o.to, results.FormatCount(report.Kept),
 		results.FormatCount(report.Sessions), stamp(report.First), stamp(report.Last))
 	if o.strict && report.Bad > 0 {
 		return fmt.Errorf("import: %s bad lines, and --strict allows none", results.FormatCount(report.Bad))

@@ -10,8 +10,8 @@
 //
 //	a line           MaxLineBytes; a longer one is refused and skipped
 //	zstd             a window of maxWindow
-//	sessions         96 bytes each, at most MaxSessions: while a Player looks ahead, and during Import
-//	devices          a Player: 40 bytes each, at most one an event, of which audit.MaxEvents may be played
-//	refused sessions a Player: 40 bytes each until its stop is reached
+//	sessions         120 bytes each at most, MaxSessions of them: while a Player looks ahead, and during Import
+//	devices          a Player: 56 bytes each at most, one an event at most, of which it plays audit.MaxEvents
+//	refused sessions a Player: 40 bytes each at most, until its stop is reached
 //	sorting          Import: sortMemory, the rest in at most maxRuns temporary files
 package trace

@@ -183,16 +183,24 @@ func (m *importing) read(ctx context.Context, progress func(int64)) error {
 
 // judge reads a line into m.event.
 func (m *importing) judge(line []byte) error {
-	if err := m.take(line); err != nil {
-		return err
-	}
-	if err := m.row.event(&m.event); err != nil {
+	if err := m.decode(line); err != nil {
 		return err
 	}
 	if fault := playable(&m.event); fault != nil {
 		return fault
 	}
 	return nil
+}
+
+// decode reads a line that may be a trace's already: without a detour it is much faster.
+func (m *importing) decode(line []byte) error {
+	if m.columns == nil && m.names == names(Fields) && m.row.decoder.DecodeEvent(line, &m.event) == nil {
+		return nil
+	}
+	if err := m.take(line); err != nil {
+		return err
+	}
+	return m.row.event(&m.event)
 }
 
 // take takes a line apart into m.row.

@@ -138,6 +138,11 @@ func TestPlayerRefuses(t *testing.T) {
 	start, keepalive := event(1, 0, 0, viewing.Start), event(1, 5, 10, viewing.Keepalive)
 	other := event(1, 6, 20, viewing.Keepalive)
 	other.TitleID = 81
+	var gaps []*viewing.Event
+	for seq := range uint32(maxGaps + 2) {
+		gaps = append(gaps, event(1, 2*seq, int64(seq), viewing.Keepalive))
+	}
+	play(t, file(t, "x", text(gaps[:maxGaps+1]...)), PlayerOptions{})
 	offline := event(2, 0, 20, viewing.Start)
 	offline.Offline, offline.ResumePos = true, true
 	for name, test := range map[string]struct {
@@ -148,6 +153,7 @@ func TestPlayerRefuses(t *testing.T) {
 		"a repeated seq":     {[]*viewing.Event{start, keepalive, keepalive}, "line 3: seq: expected more than in the session's events before"},
 		"a seq out of order": {[]*viewing.Event{start, keepalive, event(1, 4, 20, viewing.Keepalive)}, "line 3: seq: expected more than"},
 		"another title":      {[]*viewing.Event{start, keepalive, other}, "line 3: session_id: expected the same account, profile, device and title"},
+		"too many gaps":      {gaps, "line 257: seq: expected one without a gap before it"},
 		"offline, no place":  {[]*viewing.Event{start, offline}, "line 2: position_ms: expected one in a start that is offline"},
 	} {
 		_, err := OpenPlayer(t.Context(), file(t, "x", text(test.events...)), PlayerOptions{})
