@@ -32,8 +32,9 @@ fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
 	  GO=$(GO) xargs -P 2 -L 1 .ci/fuzz
 
 .PHONY: soak
-soak: ## ten minutes of random kills, snapshots and changes of members under load, and ten of calm; SOAK=1h for longer
+soak: ## ten minutes of random kills, snapshots and changes of members under load, ten of calm, and ten of simulated worlds; SOAK=1h for longer
 	$(GO) test -tags soak -timeout 0 -v -run 'TestSoak|TestOverloadedCluster|TestSteady' ./sim/target -args -soak $(or $(SOAK),10m)
+	$(GO) test -tags soak -timeout 0 -v -run TestSoakWorlds ./sim/world -args -soak $(or $(SOAK),10m)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## formatting, vet, the arrows between packages, a tidy go.mod

@@ -1,6 +1,8 @@
 package world
 
 import (
+	"slices"
+
 	"github.com/playhead-load/playhead/sim/audit"
 	"github.com/playhead-load/playhead/sim/random"
 	"github.com/playhead-load/playhead/viewing"
@@ -13,22 +15,26 @@ const (
 	maxTries    = 3  // then the event is lost
 	timeoutUS   = 10 * secondUS
 	waitUS      = 2 * secondUS // between two tries, at least
+	maxOpen     = 3            // requests under way at once, of devices that are not that patient
 )
 
-// device is a device's way to the server. It has one request under way at a time.
+// device is a device's way to the server.
 type device struct {
 	world     *World
 	number    int32
 	skewMS    int64      // how far its clock is ahead
 	reachedUS int64      // the network does not reach it before
-	queue     []*telling // what is under way first
-	underWay  *request
+	window    int        // how many requests it has under way at once
+	queue     []*telling // what is under way, too
+	open      int        // requests under way
 }
 
 // telling is an event from when it is queued to when its fate is known.
 type telling struct {
 	entry  audit.Entry
 	body   []byte
+	sent   bool
+	ended  bool // its fate is known, or it was given up
 	copied bool // the network delivered some request with it twice
 }
 
@@ -38,6 +44,14 @@ type request struct {
 	command  []byte
 	tries    int
 	open     int // the try whose answer is awaited, 0 for none
+}
+
+func newDevice(w *World, number int32) device {
+	d := device{world: w, number: number, skewMS: drawSkew(&w.clients), window: 1}
+	if w.clients.Chance(0.4) {
+		d.window = 1 + w.clients.Intn(maxOpen)
+	}
+	return d
 }
 
 // drawSkew draws how far a device's clock is ahead; most are about right.
@@ -69,35 +83,48 @@ func (d *device) tell(e *viewing.Event) {
 	d.goOn()
 }
 
-// goOn sends what is first in the queue, if nothing is under way.
+// goOn sends what was not sent yet, as far as the window allows.
 func (d *device) goOn() {
-	if d.underWay != nil || len(d.queue) == 0 {
-		return
-	}
-	n := 1
-	if d.world.clients.Chance(0.5) { // others tell one event at a time
-		n = len(d.queue)
-	}
-	r := &request{}
-	for i, t := range d.queue[:n] {
-		start := t.entry.Type == viewing.Start
-		if start && i > 0 {
-			break
+	for d.open < d.window {
+		r := d.nextRequest()
+		if r == nil {
+			return
 		}
-		r.tellings = append(r.tellings, t)
-		if start {
-			break
-		}
+		d.open++
+		d.world.told = append(d.world.told, r.tellings...)
+		d.try(r)
 	}
-	r.command = appendTellings(nil, r.tellings)
-	d.underWay = r
-	d.world.told = append(d.world.told, r.tellings...)
-	d.try()
 }
 
-// try sends the request that is under way.
-func (d *device) try() {
-	w, r := d.world, d.underWay
+// nextRequest takes what is to be sent next: a start by itself; of other events all up
+// to the next start, or one, as the device's mood is. nil: there is nothing.
+func (d *device) nextRequest() *request {
+	alone := d.world.clients.Chance(0.5)
+	r := &request{}
+	for _, t := range d.queue {
+		if t.sent {
+			continue
+		}
+		start := t.entry.Type == viewing.Start
+		if start && len(r.tellings) > 0 {
+			break
+		}
+		t.sent = true
+		r.tellings = append(r.tellings, t)
+		if start || alone {
+			break
+		}
+	}
+	if len(r.tellings) == 0 {
+		return nil
+	}
+	r.command = appendTellings(nil, r.tellings)
+	return r
+}
+
+// try sends a request.
+func (d *device) try(r *request) {
+	w := d.world
 	r.tries++
 	r.open = r.tries
 	try := r.tries
@@ -131,7 +158,7 @@ func (d *device) timeout(r *request, try int) {
 	r.open = 0
 	w := d.world
 	if r.tries < maxTries {
-		w.after(between(&w.clients, waitUS, 2*waitUS), d.try)
+		w.after(between(&w.clients, waitUS, 2*waitUS), func() { d.try(r) })
 		return
 	}
 	w.counts.Lost += len(r.tellings)
@@ -162,28 +189,25 @@ func (d *device) hear(r *request, try int, a answer) {
 	d.done(r)
 }
 
-// done takes a request whose events have their fates off the queue, with what is left
-// to say of sessions that were denied.
+// done takes a request that has ended off the queue, with what is left to say of
+// sessions that were denied.
 func (d *device) done(r *request) {
-	w := d.world
-	d.queue = d.queue[len(r.tellings):]
 	for _, t := range r.tellings {
+		t.ended = true
 		if t.entry.Fate == audit.Denied {
-			w.counts.Denied++
-			w.fleet.Denied(d.number, t.entry.Session)
+			d.world.counts.Denied++
+			d.world.fleet.Denied(d.number, t.entry.Session)
 			d.leave(t.entry.Session)
 		}
 	}
-	d.underWay = nil
+	d.queue = slices.DeleteFunc(d.queue, func(t *telling) bool { return t.ended })
+	d.open--
 	d.goOn()
 }
 
+// leave forgets what was not sent yet of a session.
 func (d *device) leave(session viewing.SessionID) {
-	var kept []*telling
 	for _, t := range d.queue {
-		if t.entry.Session != session {
-			kept = append(kept, t)
-		}
+		t.ended = t.ended || !t.sent && t.entry.Session == session
 	}
-	d.queue = kept
 }

@@ -3,7 +3,6 @@ package world
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/playhead-load/playhead/viewing"
 )
@@ -58,10 +57,11 @@ func (s *server) recover() {
 	if d.snapshot != nil {
 		state, err := viewing.ReadState(bytes.NewReader(d.snapshot))
 		if err != nil {
-			panic(fmt.Sprintf("world: snapshot: %v", err))
+			s.world.find(KindRecovery, "the snapshot of entry %d: %v", d.covers, err)
+		} else {
+			s.state, s.cold, after = state, d.cold.clone(), d.entries[d.covers:]
+			s.world.counts.Snapshots++
 		}
-		s.state, s.cold, after = state, d.cold.clone(), d.entries[d.covers:]
-		s.world.counts.Snapshots++
 	}
 	s.state.SetCold(s.cold)
 	s.machine = s.breaks(s.state)

@@ -104,7 +104,7 @@ func New(options Options) (*World, error) {
 	w.network = network{world: w, random: random.At(random.Key(options.Seed, networkDomain, 0), 0)}
 	w.server = newServer(w, random.At(random.Key(options.Seed, serverDomain, 0), 0), options.Break)
 	for i := range w.devices {
-		w.devices[i] = device{world: w, number: int32(i), skewMS: drawSkew(&w.clients)}
+		w.devices[i] = newDevice(w, int32(i))
 	}
 	w.server.boot()
 	for _, account := range fleet.Accounts() {
