@@ -99,7 +99,7 @@ func (w *World) judge() (Verdict, error) {
 	w.counts.Ahead = w.ahead()
 	v := Verdict{Violations: map[string]int64{}, Counts: w.counts, Examples: w.findings.examples}
 	log := w.log()
-	for pass, search := range [...]time.Duration{searchFor, -1} {
+	for pass, search := range [...]time.Duration{w.search, -1} {
 		w.nowUS += int64(pass) * 2 * w.pace.leaseMS * 1000
 		report, err := log.CheckTarget(context.Background(), screen{s.machine, s.now()}, audit.Options{
 			Lease: time.Duration(w.pace.leaseMS) * time.Millisecond, DefaultStreams: defaultStreams, Late: lateUS * time.Microsecond,

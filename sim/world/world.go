@@ -6,6 +6,7 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/playhead-load/playhead/sim"
 	"github.com/playhead-load/playhead/sim/audit"
@@ -59,6 +60,7 @@ type World struct {
 	told     []*telling // every event that was sent, in the order of its first try
 	findings findings
 	counts   Counts
+	search   time.Duration // for an order of one account's starts and stops, by the wall clock
 	story    io.Writer
 	lines    hash.Hash
 }
@@ -99,6 +101,7 @@ func New(options Options) (*World, error) {
 		clients:  random.At(random.Key(options.Seed, clientDomain, 0), 0),
 		story:    options.Story,
 		lines:    sha256.New(),
+		search:   searchFor,
 	}
 	w.endUS = w.faultsUS + calmUS
 	w.network = network{world: w, random: random.At(random.Key(options.Seed, networkDomain, 0), 0)}
