@@ -34,6 +34,7 @@ fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
 .PHONY: soak
 soak: ## ten minutes of random kills, snapshots and changes of members under load, ten of calm, and ten of simulated worlds; SOAK=1h for longer
 	$(GO) test -tags soak -timeout 0 -v -run 'TestSoak|TestOverloadedCluster|TestSteady' ./sim/target -args -soak $(or $(SOAK),10m)
+	$(GO) test -tags soak -run TestEveryNumberAtItsBounds ./sim
 	$(GO) test -tags soak -timeout 0 -v -run TestSoakWorlds ./sim/world -args -soak $(or $(SOAK),10m)
 
 .PHONY: lint

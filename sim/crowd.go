@@ -14,17 +14,22 @@ type crowd struct {
 	most    float64              // of density
 }
 
-// most that a device is likely to come, for models that ask for more.
+// surest is the highest probability that somebody comes at a device, for models that
+// ask for more.
 const surest = 0.9
 
 func newCrowd(model *population.Model) *crowd {
 	c := &crowd{}
 	m := model.Crowd
-	begins, spread := m.Hour.Value*60, m.Gathers.Value
+	begins, spread := float64(m.Hour.Value*60), m.Gathers.Value
 	total := 0.0
 	for minute := range minutesADay {
-		away := (float64(minute) + 0.5 - begins) / spread
-		c.density[minute] = random.Exp(-min(float64(away*away)/2, 500))
+		away := float64(minute) + 0.5 - begins
+		if away > minutesADay/2 { // the day is a circle
+			away -= minutesADay
+		}
+		away /= spread
+		c.density[minute] = random.Exp(-float64(away*away) / 2)
 		total += c.density[minute]
 	}
 	stays := random.Exp(-1 / max(m.Stays.Value, 1))

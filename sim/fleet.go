@@ -194,9 +194,6 @@ func (f *Fleet) preRoll(start, warmUpMS int64) {
 	f.quiet = true
 	f.Advance(viewing.Millis(start - 1))
 	f.quiet = false
-	if f.ended {
-		f.release()
-	}
 	f.wheel.forget(func(each wait) bool { return each.ref&arrivalTag == 0 })
 	for i := range f.accounts {
 		for slot := f.accounts[i].playing; slot != 0; {
@@ -470,7 +467,7 @@ func (f *Fleet) taken(i, device uint32, household uint8) (profiles uint8) {
 		if s.device == device {
 			return allTaken
 		}
-		if s.who.household() == household {
+		if s.who.household() == household && s.state() != uploading {
 			profiles |= 1 << s.who.profile()
 		}
 		slot = s.next
@@ -532,6 +529,7 @@ func (f *Fleet) Active() int { return f.active }
 // Bytes is how much memory the fleet has for its devices: accounts, sittings and
 // what waits.
 func (f *Fleet) Bytes() int64 {
-	const accountBytes, deviceBytes = 24, 4
-	return int64(len(f.accounts))*(accountBytes+deviceBytes) + f.sittings.bytes() + f.wheel.bytes()
+	const accountBytes, deviceBytes, uploadBytes = 24, 4, 504
+	return int64(len(f.accounts))*(accountBytes+deviceBytes) + f.sittings.bytes() + f.wheel.bytes() +
+		int64(len(f.uploads)+len(f.spareUploads))*uploadBytes
 }

@@ -14,10 +14,10 @@ func inHugePages[T any](s []T) []T {
 	if len(s) == 0 {
 		return s
 	}
-	whole := unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), uintptr(len(s))*unsafe.Sizeof(s[0]))
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), uintptr(len(s))*unsafe.Sizeof(s[0]))
 	skip := int(-uintptr(unsafe.Pointer(&s[0])) % page)
-	if inside := (len(whole) - skip) / page * page; inside > 0 {
-		_ = unix.Madvise(whole[skip:skip+inside], unix.MADV_HUGEPAGE)
+	if inside := (len(bytes) - skip) / page * page; inside > 0 {
+		_ = unix.Madvise(bytes[skip:skip+inside], unix.MADV_HUGEPAGE)
 	}
 	return s
 }

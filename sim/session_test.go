@@ -112,7 +112,7 @@ func TestSessionsKeepTheirLaws(t *testing.T) {
 		if err := e.Validate(); err != nil {
 			t.Fatalf("%v: %s", err, describe(&e, step.Device))
 		}
-		if e.At != step.DueMS && !(e.Offline && e.At < step.DueMS) || step.DueMS < last || step.DueMS == last && step.Device < lastDevice {
+		if late := e.Offline && e.At < step.DueMS; e.At != step.DueMS && !late || step.DueMS < last || step.DueMS == last && step.Device < lastDevice {
 			t.Fatalf("out of order: %s", describe(&e, step.Device))
 		}
 		if e.Offline {

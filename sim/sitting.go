@@ -35,6 +35,8 @@ const (
 	never    = math.MaxInt32
 	maxViews = 1<<7 - 1 // of a sitting
 
+	oldestMS = 7 * dayMS // a view that is older ends with its next pause
+
 	offlineView = 1 << 7 // with a sitting's view: it is played without a connection
 )
 
@@ -191,13 +193,13 @@ func (m *machine) turn(s *sitting, elapsed int32, shelf *shelf, stream *random.S
 // announce tells the server of a view that began before the fleet did, as a
 // session that starts where the view is.
 func (m *machine) announce(s *sitting, elapsed int32) viewing.EventType {
-	if s.state() == playing {
+	if s.state() == playing && elapsed > s.playFrom {
 		s.settle(elapsed)
 	}
 	s.clear(quiet | resumes)
 	s.who |= joined
 	s.start += int64(elapsed)
-	s.seq, s.played, s.playFrom = 0, 0, 0
+	s.seq, s.played, s.playFrom = 0, 0, max(0, s.playFrom-elapsed) // of its start-up the rest is left
 	if s.end != never {
 		s.end -= elapsed
 	}
@@ -209,7 +211,7 @@ func (m *machine) announce(s *sitting, elapsed int32) viewing.EventType {
 		s.keepalive = 0 // the pause follows in the same millisecond
 		return viewing.Start
 	}
-	s.keepalive = m.keepaliveMS
+	s.keepalive = s.playFrom + m.keepaliveMS
 	return viewing.Start
 }
 
@@ -250,7 +252,7 @@ func (m *machine) pause(s *sitting, elapsed int32, stream *random.Stream) {
 	s.become(paused)
 	length := stream.Lognormal(b.pauseMedianMS, b.pauseSigma)
 	s.end, s.interrupt = never, never
-	if length >= float64(b.longPauseMS) {
+	if length >= float64(b.longPauseMS) || elapsed > oldestMS {
 		s.end = elapsed + b.longPauseMS
 	} else {
 		s.interrupt = elapsed + max(1, int32(length))

@@ -13,6 +13,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{"sitting", unsafe.Sizeof(sitting{}), 64}, {"account", unsafe.Sizeof(account{}), 24},
 		{"wait", unsafe.Sizeof(wait{}), 16}, {"chunk", unsafe.Sizeof(chunk{}), 248},
+		{"lateWait", unsafe.Sizeof(lateWait{}), 24}, {"upload", unsafe.Sizeof(upload{}), 496},
 	} {
 		if c.got != c.want {
 			t.Errorf("a %s has %d bytes, want %d", c.name, c.got, c.want)

@@ -145,8 +145,11 @@ func (m *machine) join(s *sitting, at int64, stream *random.Stream) viewing.Even
 	}
 	s.title = uint16(m.catalogue.Live())
 	runtime := int64(m.catalogue.Title(uint32(s.title)).RuntimeMS)
-	since := at%dayMS - m.habits.crowdBeginsMS
-	s.position = int32(min(max(0, since), runtime))
+	since := (at - m.habits.crowdBeginsMS) % dayMS
+	if since > dayMS/2 { // it is yet to begin: at the beginning
+		since = 0
+	}
+	s.position = int32(min(since, runtime-secondMS))
 	s.left = max(secondMS, int32(min(stream.Exp()*m.habits.crowdStaysMS, never/4)))
 	return m.open(s, 0, stream)
 }

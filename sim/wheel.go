@@ -88,7 +88,7 @@ func compareLate(a, b lateWait) int {
 // newWheel holds nothing, and nothing before begin. perMS is how many waits will be
 // due in a millisecond, least how soon most are due after they are pushed.
 func newWheel(begin int64, perMS float64, least int64) *wheel {
-	width := min(windowWaits/max(perMS, 1), float64(max(least/4, 1)), widestMS)
+	width := max(1, min(windowWaits/max(perMS, 1), float64(max(least/4, 1)), widestMS))
 	shift := uint(bits.Len64(uint64(width)) - 1)
 	return &wheel{
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
@@ -360,7 +360,7 @@ func (w *wheel) forget(gone func(wait) bool) {
 
 // bytes is how much memory the wheel has.
 func (w *wheel) bytes() int64 {
-	const waitBytes, numberBytes = 16, 4
+	const waitBytes, lateBytes, numberBytes = 16, 24, 4
 	return int64(len(w.chunks))<<chunkShift*(chunkWaits*waitBytes+2*numberBytes) +
-		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare))*waitBytes
+		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare))*waitBytes + int64(cap(w.late))*lateBytes
 }

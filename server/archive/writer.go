@@ -25,7 +25,7 @@ const (
 type Options struct {
 	SegmentBytes int64            // a segment is sealed at this size; DefaultSegmentBytes, or an eighth of KeepBytes if that is less
 	KeepBytes    int64            // sealed segments beyond this size of the whole are deleted, oldest first; 0 keeps all
-	KeepFor      time.Duration    // sealed segments whose newest stamp is older are deleted, and one is sealed that spans an eighth of it; 0 keeps all
+	KeepFor      time.Duration    // sealed segments whose newest stamp is older are deleted, with what spans an eighth of it in a segment; 0 keeps all
 	Now          func() time.Time // the clock that KeepFor means; time.Now
 
 	blockBytes int // commands before compression in a frame; blockBytes
@@ -209,6 +209,11 @@ func (w *Writer) write(h frameHeader, payload []byte) error {
 	if w.failed != nil {
 		return w.failed
 	}
+	if w.file != nil && w.old(h.stampMS) && w.held >= w.first {
+		if err := errors.Join(w.seal(), w.expire()); err != nil {
+			return w.fail(err)
+		}
+	}
 	if w.file == nil {
 		if err := w.begin(); err != nil {
 			return w.fail(err)
@@ -220,7 +225,7 @@ func (w *Writer) write(h frameHeader, payload []byte) error {
 	}
 	w.held, w.commands = h.last, w.commands+uint64(h.commands)
 	w.saw(h.stampMS)
-	if !w.full() || w.held < w.first { // without an entry the next would have the same name
+	if w.size < w.opts.SegmentBytes || w.held < w.first { // without an entry the next would have the same name
 		return nil
 	}
 	if err := w.seal(); err != nil {
@@ -231,16 +236,17 @@ func (w *Writer) write(h frameHeader, payload []byte) error {
 
 // saw takes note of a frame's stamp.
 func (w *Writer) saw(stampMS int64) {
-	if w.newestMS == 0 {
+	if w.oldestMS == 0 {
 		w.oldestMS = stampMS
 	}
 	w.newestMS = max(w.newestMS, stampMS)
 }
 
-// full says whether the newest segment is to be sealed, for its size or for its age.
-func (w *Writer) full() bool {
-	span := w.opts.KeepFor.Milliseconds() / segmentsKept
-	return w.size >= w.opts.SegmentBytes || w.opts.KeepFor > 0 && w.newestMS-w.oldestMS > span
+// old says whether the newest segment began too long before that stamp to take it: what
+// is young would keep what is old.
+func (w *Writer) old(stampMS int64) bool {
+	span := max(w.opts.KeepFor.Milliseconds()/segmentsKept, 1)
+	return w.opts.KeepFor > 0 && w.frames > 0 && stampMS-w.oldestMS > span
 }
 
 func (w *Writer) put(h frameHeader, payload []byte) error {

@@ -83,10 +83,21 @@ const (
 
 // needDay is why what is of a whole day cannot be judged, empty if it can.
 func (j *judge) needDay() string {
+	if why := j.needUsual(); why != "" {
+		return why
+	}
 	if j.s.wholeDay() {
 		return ""
 	}
 	return fmt.Sprintf("%s of a day", duration(j.s.PlayedMS()))
+}
+
+// needUsual is why what people watch on a usual day cannot be judged.
+func (j *judge) needUsual() string {
+	if j.m.Crowd != nil {
+		return "no figures of a day with a live event"
+	}
+	return ""
 }
 
 // needMinute is why keepalives cannot be judged.
@@ -178,14 +189,14 @@ func (j *judge) titles() {
 	}
 	want = append(want, make([]float64, len(got)-len(want))...)
 	j.ordered("popularity, plays by rank", got, want, j.s.plays/playsASitting,
-		origin{m.PopularityPower.Source, m.PopularityPower.Mark}, "")
+		origin{m.PopularityPower.Source, m.PopularityPower.Mark}, j.needUsual())
 	for _, top := range []struct {
 		name  string
 		share float64
 		want  population.Figure
 	}{{"plays of the top 1 %", 0.01, f.TopHundredth}, {"plays of the top 10 %", 0.1, f.TopTenth}, {"plays of the top 20 %", 0.2, f.TopFifth}} {
 		share := sum(got[:int(top.share*float64(c.Len()))]) / j.s.plays
-		j.figure(top.name, share, top.want, shareError(top.want.Low, j.s.plays/playsASitting), "")
+		j.figure(top.name, share, top.want, shareError(top.want.Low, j.s.plays/playsASitting), j.needUsual())
 	}
 	j.curves("Popularity", "rank of the title", "share of plays up to it", true, cumulated(got, 1), cumulated(want, 1))
 	j.runtimes()

@@ -28,13 +28,13 @@ type Catalogue struct {
 	alias   []uint16
 }
 
-// Len is the number of titles.
+// Len is the number of titles, a live event's included.
 func (c *Catalogue) Len() int { return len(c.titles) - 1 }
 
 // Title is the title with that id, 1 … Len.
 func (c *Catalogue) Title(id uint32) Title { return c.titles[id] }
 
-// Live is the title of a live event, which nobody picks; 0: there is none.
+// Live is the title of a live event, which nobody picks, but may go on with; 0: there is none.
 func (c *Catalogue) Live() uint32 { return c.live }
 
 // Weight is the share of all views that title id is meant to have.

@@ -58,3 +58,25 @@ func netflix2015Figures() Figures {
 		NextEpisode:    Figure{0.6, 0.7, "%", "Netflix / Reuters 2016, a binge averages 2 h 10", Derived},
 	}
 }
+
+// scaled are the figures of another year, with the habits of 2015 and a day whose peak
+// is 1.67 times its mean.
+func (f Figures) scaled(m *Model, starts, startsPeak, keepalives, keepalivesPeak float64) Figures {
+	minutes := m.MeanStreams.Value / m.Members.Value * 24 * 60
+	for _, each := range []struct {
+		figure *Figure
+		value  float64
+		source string
+	}{
+		{&f.StreamsMean, m.MeanStreams.Value, m.MeanStreams.Source},
+		{&f.Starts, starts, "starts that the streams need at 22 min a play"},
+		{&f.StartsPeak, startsPeak, "starts that the streams need at 22 min a play, times 1.67"},
+		{&f.Keepalives, keepalives, "mean streams / 60 s"},
+		{&f.KeepalivesPeak, keepalivesPeak, "mean streams / 60 s, times 1.67"},
+		{&f.Minutes, minutes, "mean streams / members"},
+		{&f.Plays, minutes / 22, "mean streams / members, at 22 min a play"},
+	} {
+		*each.figure = Figure{each.value, each.value, each.figure.Unit, each.source, Derived}
+	}
+	return f
+}

@@ -111,6 +111,7 @@ func netflix2018() Model {
 	m.Name = "netflix-2018"
 	m.Members = Param{"members", 117_000_000, "accounts", source, Verified}
 	m.MeanStreams = Param{"mean_streams", 5_800_000, "playbacks", source + ", divided by the hours of a month", Derived}
+	m.Figures = m.Figures.scaled(&m, 4_400, 7_500, 97_000, 165_000)
 	return m
 }
 
@@ -120,6 +121,7 @@ func netflix2025() Model {
 	m.Name = "netflix-2025"
 	m.Members = Param{"members", 300_000_000, "accounts", source, Verified}
 	m.MeanStreams = Param{"mean_streams", 21_900_000, "playbacks", source + ", divided by the hours", Derived}
+	m.Figures = m.Figures.scaled(&m, 16_600, 28_000, 364_000, 620_000)
 	return m
 }
 

@@ -71,7 +71,7 @@ func (p *Param) bounds() (least, most float64) {
 		return 1, 60
 	case "episode_min", "episode_max", "film_median":
 		return 1, 600
-	case "long_pause":
+	case "long_pause", "crowd_runtime":
 		return 1, 24 * 60
 	case "popularity_tail", "members", "mean_streams", "crowd_streams", "crowd_gathers":
 		return 1, 1e10
@@ -82,9 +82,9 @@ func (p *Param) bounds() (least, most float64) {
 	case "probability", "ratio":
 		return 0, 1
 	case "h local", "h":
-		return 0, 24
+		return 0, 23.999
 	case "1/h":
-		return 0, 3600
+		return 0, 60
 	case "":
 		return 0, 5
 	}

@@ -23,7 +23,7 @@ func TestSetReplacesNumbersByName(t *testing.T) {
 	if model.Devices[2].Offline != 0.5 || model.Plans[0].Share != 0.5 || model.Zones[3].Share != 0.1 || model.Zones[3].Source != "the scenario" {
 		t.Errorf("got %+v, %+v, %+v", model.Devices[2], model.Plans[0], model.Zones[3])
 	}
-	if _, err := population.New(model, population.Options{Scale: 1e-6}); err == nil || !strings.Contains(err.Error(), "zones") {
+	if _, err := population.New(model, population.Options{Scale: 1e-6}); err == nil || !strings.Contains(err.Error(), "zone_") {
 		t.Errorf("got %v of zones whose shares have another sum", err)
 	}
 	again, _ := population.Named("live-event")

@@ -1,7 +1,6 @@
 package population
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -17,6 +16,7 @@ const (
 	MaxZones      = 32
 	MaxAccounts   = 1<<30 - 1
 	maxOffset     = 24 * 60 // minutes
+	maxStreams    = 4       // of an account, mean over the day: its devices can hardly do more
 )
 
 // Options choose one population of a model.
@@ -39,7 +39,7 @@ type Population struct {
 
 // Account is one paying account.
 type Account struct {
-	ID         uint64 // 1 … 62 M
+	ID         uint64 // 1 … Accounts
 	MaxStreams int
 	Profiles   int // profile ids are 1 … Profiles
 	Households int // 1, or 2 … 4 that share the account
@@ -103,7 +103,7 @@ func (m *Model) check() error {
 		there += z.Share
 	}
 	if math.Abs(there-1) > 1e-6 {
-		return errors.New("zones: expected shares with a sum of 1")
+		return fmt.Errorf("the shares of zone_…: expected a sum of 1, got %v", there)
 	}
 	streams := 0.0
 	for _, d := range m.Devices {
@@ -119,15 +119,18 @@ func (m *Model) check() error {
 		streams += d.Streams
 	}
 	if math.Abs(streams-1) > 1e-6 {
-		return errors.New("shares of streams by device: expected a sum of 1")
+		return fmt.Errorf("the shares of …_streams: expected a sum of 1, got %v", streams)
 	}
-	for _, table := range [][]Share{m.Plans, m.Profiles, m.Households, m.Networks} {
+	for _, table := range []struct {
+		name string
+		rows []Share
+	}{{"plan", m.Plans}, {"profiles", m.Profiles}, {"households", m.Households}, {"network", m.Networks}} {
 		sum := 0.0
-		for _, row := range table {
+		for _, row := range table.rows {
 			sum += row.Share
 		}
 		if math.Abs(sum-1) > 1e-6 {
-			return errors.New("plans, profiles, households and networks: expected shares with a sum of 1")
+			return fmt.Errorf("the shares of %s_…: expected a sum of 1, got %v", table.name, sum)
 		}
 	}
 	return m.checkBounds()
@@ -148,6 +151,12 @@ func (m *Model) checkBounds() error {
 		if least, most := p.bounds(); !(p.Value >= least && p.Value <= most) {
 			return fmt.Errorf("%s %v: expected %v to %v", p.Name, p.Value, least, most)
 		}
+	}
+	if streams, accounts := m.MeanStreams.Value, m.Members.Value; streams > maxStreams*accounts {
+		return fmt.Errorf("mean_streams %v: expected at most %d times members, %v", streams, maxStreams, accounts)
+	}
+	if m.Crowd != nil && m.Crowd.Streams.Value > m.Members.Value {
+		return fmt.Errorf("crowd_streams %v: expected at most members, %v", m.Crowd.Streams.Value, m.Members.Value)
 	}
 	if m.EpisodeMin.Value > m.EpisodeMax.Value {
 		return fmt.Errorf("episode_min %v: expected at most episode_max, %v", m.EpisodeMin.Value, m.EpisodeMax.Value)

@@ -56,8 +56,9 @@ func Ln(x float64) float64 {
 	return (float64(k*ln2High) + part.ln) + (float64(k*ln2Low) + sum)
 }
 
-// Exp is e^x, to about 1e-15, for |x| < 700.
+// Exp is e^x, to about 1e-15; beyond 700 it is that of 700, and beyond -700 that of -700.
 func Exp(x float64) float64 {
+	x = max(-700, min(x, 700))
 	k := math.Floor(float64(x*(1/math.Ln2)) + 0.5)
 	high, low := float64(k*ln2High), float64(k*ln2Low)
 	r := x - high - low

@@ -65,6 +65,7 @@ func TestSoak(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- run.Wait() }()
+	s.await(soakEntries) // it has told the plans, and plays
 	for begun := time.Now(); time.Since(begun) < *soakFor-soakCalm; {
 		s.breakSomething()
 		s.await(soakEntries)
