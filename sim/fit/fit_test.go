@@ -85,8 +85,8 @@ var wrongPopulations = map[string]change{
 		func(m *population.Model) { m.PauseMedian.Value *= 2 },
 		[]string{"seconds of a pause"},
 	},
-	"twice as many pauses": {
-		func(m *population.Model) { m.Pauses.Value *= 2 },
+	"half as many pauses again": {
+		func(m *population.Model) { m.Pauses.Value *= 1.5 },
 		[]string{"pauses an hour"},
 	},
 	"more seeks": {

@@ -73,7 +73,7 @@ func watched(m *population.Model, x, runtime float64) float64 {
 
 // keepaliveYield is the share of playbacks / interval that is sent as keepalives: a
 // device that pauses sends none, and a start, a resume or a seek begins the interval
-// anew, which costs half of one on average.
+// anew, which costs half of one on average. One without a connection sends none at all.
 func keepaliveYield(m *population.Model, intervalMin float64) float64 {
 	law, pausedS := pauseLaw(m), 0.0
 	for s, mass := range law {
@@ -82,7 +82,11 @@ func keepaliveYield(m *population.Model, intervalMin float64) float64 {
 	paused := m.Pauses.Value * pausedS / 3600 // hours of pause in an hour of play
 	play := m.Figures.MinutesAPlay
 	cuts := 60/((play.Low+play.High)/2) + m.Pauses.Value + m.Seeks.Value // in an hour of play
-	return (1 - cuts*intervalMin/2/60) / (1 + paused)
+	connected := 1.0
+	for _, d := range m.Devices {
+		connected -= d.Streams * d.Offline
+	}
+	return connected * (1 - cuts*intervalMin/2/60) / (1 + paused)
 }
 
 // peakHour is when all zones together peak, by the virtual clock.
