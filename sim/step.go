@@ -1,0 +1,156 @@
+package sim
+
+import (
+	"github.com/playhead-load/playhead/sim/random"
+	"github.com/playhead-load/playhead/viewing"
+)
+
+// Next fills e with the first event due at or before until, in the order of (due,
+// account), and says whose it is; not ok when there is none. It
+// is Advance and Event.
+func (f *Fleet) Next(until viewing.Millis, e *viewing.Event) (step Step, ok bool) {
+	if step, ok = f.Advance(until); ok {
+		f.Event(e)
+	}
+	return step, ok
+}
+
+// Advance takes the next step that an event tells, if it is due at or before until.
+// Event says the rest of it, until the next call.
+func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
+	until = min(until, viewing.MaxAt)
+	for {
+		if f.ended {
+			f.release()
+		}
+		next, due := f.wheel.pop(int64(until))
+		if next == nil {
+			return Step{}, false
+		}
+		if f.wheel.window != f.fetched {
+			f.fetch()
+		}
+		f.now, f.current = due, uint32(next.ref)
+		if next.due != next.turn && !f.refused {
+			f.kind, f.telling.kind = viewing.Keepalive, 0
+			device := next.device
+			f.fileKeepalive(*next)
+			return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
+		}
+		if step, ok = f.step(*next); ok {
+			return step, true
+		}
+	}
+}
+
+// fetch has the processor bring what the turns of the open window will look at, all at
+// once: one after another, each would wait for memory.
+func (f *Fleet) fetch() {
+	f.fetched = f.wheel.window
+	for _, each := range f.wheel.open {
+		switch {
+		case each.ref&arrivalTag != 0:
+			f.touched += f.accounts[each.ref&indexMask].arrivals
+		case each.due == each.turn:
+			f.touched += f.sittings.at(uint32(each.ref)).account
+		}
+	}
+	for _, each := range f.wheel.open {
+		if each.due == each.turn && each.ref&arrivalTag == 0 {
+			f.touched += f.accounts[f.sittings.at(uint32(each.ref)).account].playing
+		}
+	}
+}
+
+// step does what is due; not ok when no event tells it.
+func (f *Fleet) step(next wait) (step Step, ok bool) {
+	if next.ref&arrivalTag != 0 {
+		if !f.arrive(next.ref, f.now) {
+			return step, false
+		}
+	} else if next.due == next.turn {
+		f.turnOf(f.sittings.at(f.current))
+	} else {
+		f.kind, f.telling.kind = viewing.Keepalive, 0
+		f.fileKeepalive(next)
+	}
+	s := f.sittings.at(f.current)
+	if f.kind == 0 || s.flags&(quiet|denied) != 0 && f.telling.kind == 0 {
+		return step, false
+	}
+	if f.kind != viewing.Keepalive && f.telling.kind == 0 {
+		s.seq++
+	}
+	return Step{viewing.Millis(f.now), int32(s.device), f.kind}, true
+}
+
+// fileKeepalive files the next keepalive of the sitting that next was one of, or its turn.
+func (f *Fleet) fileKeepalive(next wait) {
+	due := f.now + int64(f.keepaliveMS)
+	if turn := whole(f.now, next.turn); due >= turn {
+		due = turn
+	}
+	f.wheel.push(next, due)
+}
+
+// file files what is due next in a sitting.
+func (f *Fleet) file(slot uint32, s *sitting) {
+	f.wheel.push(wait{turn: uint32(s.nextTurn()), device: s.device, ref: ref(slot)}, s.due())
+}
+
+// turnOf does what is due on the current sitting.
+func (f *Fleet) turnOf(s *sitting) {
+	before := s.inProgress()
+	if s.state() == browsing {
+		s.view++
+		s.drawn = 0
+	}
+	if s.state() == uploading {
+		f.tellKept(s)
+	} else {
+		stream := random.At(f.viewKey(s), uint32(s.drawn))
+		f.kind = f.turn(s, int32(f.now-s.start), &f.accounts[s.account].shelf, &stream)
+		f.hold(s, &stream)
+		s.drawn = uint16(stream.Counter())
+	}
+	f.count(before, s.inProgress())
+	if f.ended = s.state() == over; !f.ended {
+		f.file(f.current, s)
+	}
+}
+
+// hold keeps what a sitting without a connection does from being told, until its upload.
+func (f *Fleet) hold(s *sitting, stream *random.Stream) {
+	f.telling.kind = 0
+	if !s.offline() {
+		return
+	}
+	if f.kind != 0 {
+		f.keep(s)
+	}
+	f.kind = 0
+	if s.state() == over {
+		f.planUpload(s, stream)
+	}
+}
+
+func (f *Fleet) count(before, after bool) {
+	switch {
+	case after && !before:
+		f.active++
+	case before && !after:
+		f.active--
+	}
+}
+
+// release frees the slot of a sitting that has ended.
+func (f *Fleet) release() {
+	f.ended = false
+	s := f.sittings.at(f.current)
+	link := &f.accounts[s.account].playing
+	for *link != f.current+1 {
+		link = &f.sittings.at(*link - 1).next
+	}
+	*link = s.next
+	f.sittings.free(f.current)
+}
