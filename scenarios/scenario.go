@@ -38,7 +38,7 @@ type Population struct {
 	SharedAccounts float64 // share of accounts whose password several households use, 0 … 1; default 0.1
 
 	// Parameters replace numbers of the model by name. What names there are, and which
-	// values, the model says: playhead simulate lists them.
+	// values, the model says: playhead simulate --parameters lists them.
 	Parameters map[string]float64
 }
 

@@ -252,7 +252,11 @@ func (r *runner) prepare(ctx context.Context) error {
 			limits[account] = streams
 		}
 	}
-	r.progress.stage("plans: telling the target the stream limits of %d accounts", len(limits))
+	told := fmt.Sprintf("telling the target the stream limits of %d accounts", len(limits))
+	if len(limits) == 0 {
+		told = fmt.Sprintf("%d streams at once for every account, as the target has it", r.scenario.Target.DefaultStreams)
+	}
+	r.progress.stage("plans: %s", told)
 	return driver.SetLimits(ctx, r.urls, limits, r.scenario.Load.Connections)
 }
 

@@ -57,7 +57,7 @@ func (j *judge) within() {
 	j.figure("pauses an hour", float64(pauses)/hours, point(m.Pauses), count(pauses), "")
 	law := pauseLaw(m)
 	j.ordered("seconds of a pause", s.pauses.lengths[:], law, sum(s.pauses.lengths[:]),
-		origin{"lognormal, given up after 30 min; " + m.PauseMedian.Source, m.PauseMedian.Mark}, "")
+		origin{"lognormal, given up after 30 min; " + m.PauseMedian.Source, m.PauseMedian.Mark}, j.needUsual())
 	j.curves("Length of pauses", "seconds", "share of pauses up to it", true, cumulated(s.pauses.lengths[:], 1), cumulated(law, 1))
 	j.figure("seeks an hour", float64(seeks)/hours, point(m.Seeks), count(seeks), "")
 	j.binges()
