@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
 
 	"github.com/playhead-load/playhead/results"
 )
@@ -124,23 +123,15 @@ func (d *decoder) parameters(m *mapping, p *Population) {
 		return
 	}
 	path := m.field("parameters")
-	seen := make(map[string]*token.Token)
-	for _, entry := range d.entries(path, node) {
-		name, ok := d.key(entry)
-		if !ok {
-			continue
-		}
-		if first, twice := seen[name]; twice {
-			d.duplicate(entry, name, first)
-			continue
-		}
-		seen[name] = firstToken(entry.Key)
+	count := 0
+	for name, entry := range d.named(path, node) {
+		count++
 		value, isNumber := numberOf(entry.Value)
 		if !isNumber {
 			d.at(entry.Value, "%s.%s: expected a number, got %s", path, name, describe(entry.Value))
 			continue
 		}
-		if len(seen) > MaxParameters {
+		if count > MaxParameters {
 			d.at(entry.Key, "%s: expected at most %d", path, MaxParameters)
 			return
 		}
@@ -300,17 +291,7 @@ func (d *decoder) thresholds(root *mapping, s *Scenario) {
 		return
 	}
 	metrics := results.Metrics()
-	seen := make(map[string]*token.Token)
-	for _, entry := range d.entries("thresholds", node) {
-		metric, ok := d.key(entry)
-		if !ok {
-			continue
-		}
-		if first, twice := seen[metric]; twice {
-			d.duplicate(entry, metric, first)
-			continue
-		}
-		seen[metric] = firstToken(entry.Key)
+	for metric, entry := range d.named("thresholds", node) {
 		known := slices.Contains(metrics, metric)
 		if !known {
 			d.unknownMetric(entry, metric, metrics)

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -107,6 +108,28 @@ func (d *decoder) entries(path string, node ast.Node) []*ast.MappingValueNode {
 		d.at(node, "%s: expected keys and values, got %s", path, describe(node))
 	}
 	return nil
+}
+
+// named gives the entries of a mapping whose keys are names of the reader's choice,
+// each name once.
+func (d *decoder) named(path string, node ast.Node) iter.Seq2[string, *ast.MappingValueNode] {
+	return func(yield func(string, *ast.MappingValueNode) bool) {
+		seen := make(map[string]*token.Token)
+		for _, entry := range d.entries(path, node) {
+			name, ok := d.key(entry)
+			if !ok {
+				continue
+			}
+			if first, twice := seen[name]; twice {
+				d.duplicate(entry, name, first)
+				continue
+			}
+			seen[name] = firstToken(entry.Key)
+			if !yield(name, entry) {
+				return
+			}
+		}
+	}
 }
 
 func (d *decoder) duplicate(entry *ast.MappingValueNode, key string, first *token.Token) {

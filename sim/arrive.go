@@ -51,7 +51,7 @@ func (f *Fleet) offset(owner *population.Account) int64 {
 func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (begun bool) {
 	var loads [population.MaxDevices]float64
 	number := f.accounts[i].arrivals
-	stream := random.At(random.Hash(f.behaviour.Key(uint64(f.first)+uint64(i)), number), sittingNumber)
+	stream := random.At(f.sittingKey(i, number), sittingNumber)
 	at, live := f.arrivals.which(f.loads(owner, &loads), f.offset(owner), due, &stream)
 	device := owner.Devices()[at]
 	taken := f.taken(i, f.devices[i]+uint32(at), device.Household)

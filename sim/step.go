@@ -6,8 +6,7 @@ import (
 )
 
 // Next fills e with the first event due at or before until, in the order of (due,
-// account), and says whose it is; not ok when there is none. It
-// is Advance and Event.
+// account), and says whose it is; not ok when there is none. It is Advance and Event.
 func (f *Fleet) Next(until viewing.Millis, e *viewing.Event) (step Step, ok bool) {
 	if step, ok = f.Advance(until); ok {
 		f.Event(e)
@@ -31,15 +30,19 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 			f.fetch()
 		}
 		f.now, f.current = due, uint32(next.ref)
-		if next.due != next.turn && !f.refused {
-			f.kind, f.telling.kind = viewing.Keepalive, 0
-			device := next.device
-			f.fileKeepalive(*next)
-			return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
+		if next.due == next.turn {
+			if step, ok = f.step(*next); ok {
+				return step, true
+			}
+			continue
 		}
-		if step, ok = f.step(*next); ok {
-			return step, true
+		f.kind, f.telling.kind = viewing.Keepalive, 0
+		device := next.device
+		f.fileKeepalive(*next)
+		if f.refused && f.sittings.at(f.current).has(denied) {
+			continue
 		}
+		return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
 	}
 }
 
@@ -62,23 +65,20 @@ func (f *Fleet) fetch() {
 	}
 }
 
-// step does what is due; not ok when no event tells it.
+// step does what is due, which is no keepalive; not ok when no event tells it.
 func (f *Fleet) step(next wait) (step Step, ok bool) {
 	if next.ref&arrivalTag != 0 {
 		if !f.arrive(next.ref, f.now) {
 			return step, false
 		}
-	} else if next.due == next.turn {
-		f.turnOf(f.sittings.at(f.current))
 	} else {
-		f.kind, f.telling.kind = viewing.Keepalive, 0
-		f.fileKeepalive(next)
+		f.turnOf(f.sittings.at(f.current))
 	}
 	s := f.sittings.at(f.current)
 	if f.kind == 0 || s.flags&(quiet|denied) != 0 && f.telling.kind == 0 {
 		return step, false
 	}
-	if f.kind != viewing.Keepalive && f.telling.kind == 0 {
+	if f.telling.kind == 0 {
 		s.seq++
 	}
 	return Step{viewing.Millis(f.now), int32(s.device), f.kind}, true

@@ -21,8 +21,12 @@ const (
 
 // viewKey is the key of a sitting's current view, and of all its random numbers.
 func (f *Fleet) viewKey(s *sitting) uint64 {
-	sitting := random.Hash(f.behaviour.Key(uint64(f.first)+uint64(s.account)), s.number)
-	return random.Hash(sitting, uint32(s.view))
+	return random.Hash(f.sittingKey(s.account, s.number), uint32(s.view))
+}
+
+// sittingKey is the key of a sitting, from which those of its views come.
+func (f *Fleet) sittingKey(account, number uint32) uint64 {
+	return random.Hash(f.behaviour.Key(uint64(f.first)+uint64(account)), number)
 }
 
 // sessionID is the UUID (version 7, RFC 9562) of a view: its beginning, and 74 bits
@@ -36,9 +40,8 @@ func (f *Fleet) sessionID(start int64, view uint64) viewing.SessionID {
 }
 
 // Event fills e with what the last step did; e.At is before Step.DueMS where it was
-// played without a connection. The memory of e.BitrateMS is reused,
-// its texts are shared and constant. Every event validates. Nothing is allocated once
-// e has bitrates.
+// played without a connection. The memory of e.BitrateMS is reused, its texts are shared
+// and constant. Every event validates. Nothing is allocated once e has bitrates.
 func (f *Fleet) Event(e *viewing.Event) {
 	s := f.sittings.at(f.current)
 	k := f.telling
@@ -76,7 +79,10 @@ func (f *Fleet) Event(e *viewing.Event) {
 func (f *Fleet) happening(s *sitting) kept {
 	elapsed := int32(f.now - s.start)
 	position, played := s.at(elapsed)
-	k := kept{f.kind, f.now, s.start, f.viewKey(s), position, played, s.seq - 1, s.title}
+	k := kept{
+		kind: f.kind, at: f.now, start: s.start, view: f.viewKey(s),
+		position: position, played: played, seq: s.seq - 1, title: s.title,
+	}
 	if f.kind == viewing.Keepalive {
 		k.seq = s.seq + uint32(f.sent(s, elapsed))
 	}

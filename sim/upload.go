@@ -9,7 +9,7 @@ import (
 // then is lost (calibration: the queue of the open-source Netflix client for Kodi).
 const uploadLimit = 10
 
-// kept is an event that a device keeps.
+// kept is what is to be told of an event, kept or not.
 type kept struct {
 	kind     viewing.EventType
 	at       int64 // Unix ms
@@ -41,10 +41,9 @@ func (f *Fleet) keep(s *sitting) {
 	if u.count == uploadLimit {
 		return
 	}
-	position, played := s.at(int32(f.now - s.start))
-	u.events[u.count] = kept{f.kind, f.now, s.start, f.viewKey(s), position, played, s.seq, s.title}
-	u.count++
 	s.seq++
+	u.events[u.count] = f.happening(s)
+	u.count++
 }
 
 // planUpload says when the sitting that is over is told of.

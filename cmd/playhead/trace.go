@@ -23,14 +23,13 @@ func traceOf(ctx context.Context, s *scenarios.Scenario, segment segmentFlag, fi
 	if err != nil {
 		return err
 	}
-	p := &simulation{scenario: s, segment: segment, fleet: fleet, begun: time.Now(), shown: shown}
+	p := &simulation{scenario: s, fleet: fleet, begun: time.Now(), shown: shown}
 	return p.writeTrace(ctx, file, out)
 }
 
 // simulation is a fleet on a virtual clock.
 type simulation struct {
 	scenario *scenarios.Scenario
-	segment  segmentFlag
 	fleet    *sim.Fleet
 	begun    time.Time
 	shown    *progress

@@ -52,17 +52,7 @@ func TestSoak(t *testing.T) {
 	opts.Keepalive, opts.Lease = time.Second, 2500*time.Millisecond // the scenario's, by its time_scale
 	opts.Env = []string{"PLAYHEAD_SESSION_MEMORY=5s", "PLAYHEAD_HISTORY_MEMORY=2"}
 	s := &soak{t: t, opts: opts, cluster: bootWith(t, opts), random: rand.New(rand.NewPCG(seed, 0))}
-	out := filepath.Join(t.TempDir(), "run")
-	ctx, cancel := context.WithTimeout(t.Context(), *soakFor+soakJudges)
-	defer cancel()
-	run := exec.CommandContext(ctx, binary, "run", soakScenario, "--no-faults", "--quiet", "--duration", soakFor.String(),
-		"--target", strings.Join(s.cluster.URLs(), ","), "--out", out)
-	var said bytes.Buffer
-	run.Stdout, run.Stderr = &said, &said
-	run.SysProcAttr = processAttributes() // it ends with the test
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
+	run, said := startSoakRun(t, s.cluster)
 	ended := make(chan error, 1)
 	go func() { ended <- run.Wait() }()
 	s.await(soakEntries) // it has told the plans, and plays
@@ -76,6 +66,23 @@ func TestSoak(t *testing.T) {
 		t.Errorf("the run ended with %v", err)
 	}
 	s.judge()
+}
+
+// startSoakRun plays the soak's scenario against a cluster, in a process that ends with
+// the test. What it said is to be read after its end.
+func startSoakRun(t *testing.T, cluster *Cluster) (run *exec.Cmd, said *bytes.Buffer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), *soakFor+soakJudges)
+	t.Cleanup(cancel)
+	run = exec.CommandContext(ctx, binary, "run", soakScenario, "--no-faults", "--quiet", "--duration", soakFor.String(),
+		"--target", strings.Join(cluster.URLs(), ","), "--out", filepath.Join(t.TempDir(), "run"))
+	said = new(bytes.Buffer)
+	run.Stdout, run.Stderr = said, said
+	run.SysProcAttr = processAttributes()
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return run, said
 }
 
 // soak is a cluster that is being broken. In between every node runs.

@@ -3,11 +3,9 @@
 package target
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,16 +32,7 @@ func TestSteady(t *testing.T) {
 	opts.Keepalive, opts.Lease = time.Second, 2500*time.Millisecond // the scenario's, by its time_scale
 	opts.Env = []string{"PLAYHEAD_SESSION_MEMORY=30s", "PLAYHEAD_HISTORY_MEMORY=2", "PLAYHEAD_ARCHIVE_SIZE=" + steadyArchive}
 	cluster := bootWith(t, opts)
-	ctx, cancel := context.WithTimeout(t.Context(), *soakFor+soakJudges)
-	defer cancel()
-	run := exec.CommandContext(ctx, binary, "run", soakScenario, "--no-faults", "--quiet", "--duration", soakFor.String(),
-		"--target", strings.Join(cluster.URLs(), ","), "--out", filepath.Join(t.TempDir(), "run"))
-	var said strings.Builder
-	run.Stdout, run.Stderr = &said, &said
-	run.SysProcAttr = processAttributes() // it ends with the test
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
+	run, said := startSoakRun(t, cluster)
 	samples := make([]sizes, 0, steadySamples)
 	for range steadySamples {
 		time.Sleep(*soakFor / steadySamples)
