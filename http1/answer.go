@@ -101,6 +101,8 @@ func (c *Conn) readBody(begin, status int, f framing) (at, length int, err error
 	switch {
 	case status == 204 || status == 304:
 		length = 0
+	case f.chunked && c.partial && !chunksEnd(c.buf[begin:c.filled], c.maxBody):
+		return 0, 0, errMore
 	case f.chunked:
 		length, err = c.readChunks(begin)
 		return begin, length, err

@@ -40,11 +40,13 @@ var (
 // may use it, but for Close, which any may call.
 type Conn struct {
 	conn    net.Conn
+	source  io.Reader       // of the answers: conn, or what a Reading was brought
 	raw     syscall.RawConn // nil: cannot be peeked at
 	peek    func(fd uintptr) bool
 	quiet   bool // what peek found: open, and nothing to read
 	maxBody int
 
+	partial  bool   // the answer may have to be read again from its beginning: it is not moved before it is whole
 	buf      []byte // an answer begins at 0
 	filled   int    // bytes of buf that were read
 	answer   Answer
@@ -68,7 +70,7 @@ func NewConn(conn net.Conn, maxBody int) *Conn {
 	if maxBody <= 0 {
 		maxBody = DefaultMaxBody
 	}
-	c := &Conn{conn: conn, maxBody: maxBody, buf: make([]byte, firstBytes)}
+	c := &Conn{conn: conn, source: conn, maxBody: maxBody, buf: make([]byte, firstBytes)}
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS over it
 		conn = over.NetConn()
 	}
@@ -115,10 +117,7 @@ func (c *Conn) Do(request []byte, deadline time.Time) (*Answer, error) {
 	if err := c.conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	c.filled = 0
-	if len(c.buf) > keptBytes {
-		c.buf = make([]byte, firstBytes)
-	}
+	c.forget()
 	if len(request) > writeAside {
 		return c.doAside(request)
 	}
@@ -130,6 +129,14 @@ func (c *Conn) Do(request []byte, deadline time.Time) (*Answer, error) {
 	}
 	c.unusable = c.answer.Close
 	return &c.answer, nil
+}
+
+// forget makes room for the next answer.
+func (c *Conn) forget() {
+	c.filled = 0
+	if len(c.buf) > keptBytes {
+		c.buf = make([]byte, firstBytes)
+	}
 }
 
 // doAside writes a long request while the answer is read: a server may refuse it
@@ -158,11 +165,9 @@ func (c *Conn) fill(limit int) error {
 		return fmt.Errorf("%d bytes and no end: %w", c.filled, ErrTooLarge)
 	}
 	if c.filled == len(c.buf) {
-		grown := make([]byte, min(2*len(c.buf), max(limit, len(c.buf)+1)))
-		copy(grown, c.buf)
-		c.buf = grown
+		c.grow(limit)
 	}
-	n, err := c.conn.Read(c.buf[c.filled:])
+	n, err := c.source.Read(c.buf[c.filled:])
 	c.filled += n
 	if n > 0 {
 		return nil
@@ -171,4 +176,10 @@ func (c *Conn) fill(limit int) error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+func (c *Conn) grow(limit int) {
+	grown := make([]byte, min(2*len(c.buf), max(limit, len(c.buf)+1)))
+	copy(grown, c.buf)
+	c.buf = grown
 }

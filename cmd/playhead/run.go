@@ -155,11 +155,14 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	r.driver = driver.New(driver.Config{
+	r.driver, err = driver.New(driver.Config{
 		Fleet: r.traffic.fleet, StartMS: r.traffic.startMS, Targets: r.urls,
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
 	})
+	if err != nil {
+		return err
+	}
 	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
 	auditing := context.WithoutCancel(ctx)

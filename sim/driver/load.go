@@ -116,17 +116,3 @@ func (u *unsentList) record(recorder *results.Recorder, endUS int64) {
 	}
 	u.requests, u.more = nil, nil
 }
-
-// lose gives up a request that was never sent.
-func (d *Driver) lose(r *request) {
-	d.series.lost.Add(1)
-	if !r.measured {
-		return
-	}
-	if r.isEvent {
-		d.counts.unsent.Add(1)
-	} else {
-		d.counts.unasked.Add(1)
-	}
-	d.unsent.add(r.op, r.dueUS)
-}

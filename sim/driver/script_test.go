@@ -219,7 +219,11 @@ func newDrive(s *script, urls []string, change func(c *Config)) *drive {
 	if change != nil {
 		change(&config)
 	}
-	return &drive{New(config), s, log}
+	d, err := New(config)
+	if err != nil {
+		panic(err)
+	}
+	return &drive{d, s, log}
 }
 
 // play runs to the end and checks that everything planned is accounted for.

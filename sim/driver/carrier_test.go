@@ -12,19 +12,72 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/http1"
 	"github.com/playhead-load/playhead/sim/audit"
 	"github.com/playhead-load/playhead/viewing"
 )
 
+func eventOf(kind viewing.EventType) *viewing.Event {
+	return &viewing.Event{SessionID: sessionID(1), Type: kind, AccountID: 42, ProfileID: 1, DeviceID: 9, DeviceType: "tv", TitleID: 80}
+}
+
 func requestOf(kind viewing.EventType) *request {
-	e := viewing.Event{SessionID: sessionID(1), Type: kind, AccountID: 42, ProfileID: 1, DeviceID: 9, DeviceType: "tv", TitleID: 80}
-	return newRequest(&e, 1000, true)
+	return new(Driver).newRequest(eventOf(kind), 1000, true)
+}
+
+// carriers are those that there are, by name.
+func carriers(t *testing.T, url string) map[string]carrier {
+	t.Helper()
+	nodes, err := nodesOf([]string{url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	best, err := newCarrier(nodes, 8, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]carrier{"conns": newConns(nodes, 8, nil), fmt.Sprintf("%T", best): best}
+	t.Cleanup(func() {
+		for _, c := range all {
+			c.close()
+		}
+	})
+	return all
+}
+
+// once is the caller of one call.
+type once struct{ told bool }
+
+func (o *once) answered(*Driver, *http1.Answer, error) { o.told = true }
+
+// send makes one call and waits for what comes of it.
+func send(t *testing.T, c carrier, r *request, url string, timeout time.Duration) (got answer) {
+	t.Helper()
+	nodes, err := nodesOf([]string{url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &once{}
+	c.call(0, r.append(nil, &nodes[0]), time.Now().Add(timeout), o)
+	for end := time.Now().Add(timeout + 5*time.Second); !o.told; {
+		if time.Now().After(end) {
+			t.Fatal("nothing was told of the call")
+		}
+		c.await(time.Now().Add(10*time.Millisecond), func(who caller, a *http1.Answer, err error) {
+			if who != o {
+				t.Errorf("told of %v, not of the call", who)
+			}
+			who.answered(nil, a, err)
+			got = r.read(a, err)
+		})
+	}
+	return got
 }
 
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	start, event := requestOf(viewing.Start), requestOf(viewing.Keepalive)
-	question := newQuestion(whereWasI, start)
+	question := new(Driver).newQuestion(whereWasI, eventOf(viewing.Start), 1000, true)
 	again := answer{again: true}
 	wrong := answer{fate: audit.Rejected, failed: true}
 	nonsense := answer{failed: true}
@@ -78,12 +131,12 @@ func TestAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, c.body)
 			}))
 			defer server.Close()
-			client := newClient([]string{server.URL}, 1, 10*time.Second)
-			defer client.close()
-			got := client.send(t.Context(), c.request, 0)
-			got.positionMS = nil
-			if got != c.want {
-				t.Errorf("%d %s is %+v, want %+v", c.status, c.body, got, c.want)
+			for name, carrier := range carriers(t, server.URL) {
+				got := send(t, carrier, c.request, server.URL, 10*time.Second)
+				got.positioned = false
+				if got != c.want {
+					t.Errorf("%s: %d %s is %+v, want %+v", name, c.status, c.body, got, c.want)
+				}
 			}
 		})
 	}
@@ -96,13 +149,13 @@ func TestRetryAfter(t *testing.T) {
 		"3600": retryLimit, "99999999999999999999999999": retryLimit, "9223372036854775807": retryLimit,
 		time.Unix(1, 0).UTC().Format(http.TimeFormat): -1,
 	} {
-		got := retryAfter(http.Header{"Retry-After": {text}})
+		got := retryAfter(text)
 		if want < 0 && got >= 0 || want >= 0 && got != want {
 			t.Errorf("Retry-After: %q is %v, want %v", text, got, want)
 		}
 	}
 	date := time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)
-	if got := retryAfter(http.Header{"Retry-After": {date}}); got < 30*time.Second || got > time.Minute {
+	if got := retryAfter(date); got < 30*time.Second || got > time.Minute {
 		t.Errorf("Retry-After: %q is %v, want about a minute", date, got)
 	}
 }
@@ -131,11 +184,11 @@ func TestNoAnswer(t *testing.T) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				way(w, r.Context().Done())
 			}))
-			defer server.Close()
-			client := newClient([]string{server.URL}, 1, 200*time.Millisecond)
-			defer client.close()
-			if got := client.send(t.Context(), requestOf(viewing.Keepalive), 0); got != (answer{again: true}) {
-				t.Errorf("%+v, want another try", got)
+			t.Cleanup(server.Close)
+			for name, carrier := range carriers(t, server.URL) {
+				if got := send(t, carrier, requestOf(viewing.Keepalive), server.URL, 200*time.Millisecond); got != (answer{again: true}) {
+					t.Errorf("%s: %+v, want another try", name, got)
+				}
 			}
 		})
 	}
@@ -145,9 +198,11 @@ func TestNoAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = listener.Close()
-		client := newClient([]string{"http://" + listener.Addr().String()}, 1, time.Second)
-		if got := client.send(t.Context(), requestOf(viewing.Keepalive), 0); got != (answer{again: true}) {
-			t.Errorf("%+v, want another try", got)
+		url := "http://" + listener.Addr().String()
+		for name, carrier := range carriers(t, url) {
+			if got := send(t, carrier, requestOf(viewing.Keepalive), url, time.Second); got != (answer{again: true}) {
+				t.Errorf("%s: %+v, want another try", name, got)
+			}
 		}
 	})
 }
@@ -167,13 +222,14 @@ func TestAConnectionIsKeptWhateverTheAnswer(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	client := newClient([]string{server.URL}, 2, 10*time.Second)
-	defer client.close()
-	for range 50 {
-		client.send(t.Context(), requestOf(viewing.Keepalive), 0)
-	}
-	if got := connections.Load(); got != 1 {
-		t.Errorf("%d connections for 50 requests one after another, want 1", got)
+	for name, carrier := range carriers(t, server.URL) {
+		before := connections.Load()
+		for range 50 {
+			send(t, carrier, requestOf(viewing.Keepalive), server.URL, 10*time.Second)
+		}
+		if got := connections.Load() - before; got != 1 {
+			t.Errorf("%s: %d connections for 50 requests one after another, want 1", name, got)
+		}
 	}
 }
 

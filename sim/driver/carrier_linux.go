@@ -1,0 +1,13 @@
+package driver
+
+import "crypto/tls"
+
+// newCarrier carries so many calls at once, without a goroutine for each where it can.
+func newCarrier(nodes []node, calls int, config *tls.Config) (carrier, error) {
+	for _, n := range nodes {
+		if n.secure {
+			return newConns(nodes, calls, config), nil
+		}
+	}
+	return newEpoll(nodes, calls)
+}

@@ -1,0 +1,315 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/playhead-load/playhead/http1"
+)
+
+// Limits of an epoll.
+const (
+	eventsAtOnce = 256                   // sockets that are looked at before requests are sent again
+	expireEvery  = 10 * time.Millisecond // between two looks for calls that took too long
+)
+
+var errDeadline = fmt.Errorf("no answer in time: %w", os.ErrDeadlineExceeded)
+
+// epoll is a carrier that does all in the caller's goroutine but to open connections:
+// a request is one write and one read, and nobody is woken for it.
+type epoll struct {
+	fd      int
+	nodes   []node
+	ctx     context.Context
+	cancel  context.CancelFunc
+	events  []unix.EpollEvent
+	sockets []*socket   // by number; nil: free
+	free    []int32     // numbers
+	idle    [][]*socket // by node, the last used last
+	opened  chan opening
+	failed  []*socket // before their request was sent
+	expired time.Time // when calls that took too long were last looked for
+}
+
+// socket is a connection that has a call, or is idle.
+type socket struct {
+	number   int32
+	node     int
+	fd       int // -1: not open
+	caller   caller
+	deadline time.Time
+	out      []byte // of the request: what is not written yet
+	memory   []byte // of out
+	reading  *http1.Reading
+	err      error // that it could not be opened, or written to
+}
+
+// opening is what came of opening a socket's connection.
+type opening struct {
+	socket *socket
+	fd     int
+	err    error
+}
+
+func newEpoll(nodes []node, calls int) (*epoll, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	e := &epoll{
+		fd: fd, nodes: nodes, events: make([]unix.EpollEvent, eventsAtOnce),
+		idle: make([][]*socket, len(nodes)), opened: make(chan opening, calls),
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	return e, nil
+}
+
+func (e *epoll) call(node int, request []byte, deadline time.Time, c caller) {
+	if idle := e.idle[node]; len(idle) > 0 {
+		s := idle[len(idle)-1]
+		e.idle[node] = idle[:len(idle)-1]
+		s.caller, s.deadline = c, deadline
+		e.write(s, request)
+		return
+	}
+	s := &socket{node: node, fd: -1, caller: c, deadline: deadline, reading: http1.NewReading(maxAnswer)}
+	e.keep(s, request)
+	e.number(s)
+	go func() {
+		fd, err := open(e.ctx, e.nodes[node].address, deadline)
+		if e.ctx.Err() != nil && fd >= 0 {
+			_ = unix.Close(fd)
+			return
+		}
+		e.opened <- opening{s, fd, err} // has room for every call
+	}()
+}
+
+// open connects to host:port, and takes the socket from Go's own poller.
+func open(ctx context.Context, address string, deadline time.Time) (fd int, err error) {
+	dialer := net.Dialer{Deadline: deadline}
+	connection, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = connection.Close() }()
+	raw, err := connection.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	controlErr := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(controlErr, err); err != nil {
+		return -1, fmt.Errorf("take over a connection: %w", err)
+	}
+	return fd, nil
+}
+
+// number gives a socket a number, by which its events name it.
+func (e *epoll) number(s *socket) {
+	if last := len(e.free) - 1; last >= 0 {
+		s.number, e.free = e.free[last], e.free[:last]
+		e.sockets[s.number] = s
+		return
+	}
+	s.number = int32(len(e.sockets))
+	e.sockets = append(e.sockets, s)
+}
+
+// keep copies what is to be written later.
+func (e *epoll) keep(s *socket, rest []byte) {
+	s.memory = append(s.memory[:0], rest...)
+	s.out = s.memory
+}
+
+// write sends a request, or as much of it as goes without waiting.
+func (e *epoll) write(s *socket, request []byte) {
+	n, err := unix.Write(s.fd, request)
+	switch {
+	case n == len(request):
+		return
+	case err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR):
+		s.err = err
+		e.failed = append(e.failed, s)
+		return
+	}
+	e.keep(s, request[max(0, n):])
+	e.watch(s, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLOUT)
+}
+
+// writeRest goes on where write had to stop.
+func (e *epoll) writeRest(s *socket) error {
+	n, err := unix.Write(s.fd, s.out)
+	if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+		return err
+	}
+	if s.out = s.out[max(0, n):]; len(s.out) == 0 {
+		e.watch(s, unix.EPOLL_CTL_MOD, unix.EPOLLIN)
+	}
+	return nil
+}
+
+func (e *epoll) watch(s *socket, op int, events uint32) {
+	err := unix.EpollCtl(e.fd, op, s.fd, &unix.EpollEvent{Events: events | unix.EPOLLRDHUP, Fd: s.number})
+	if err != nil {
+		s.err = err
+		e.failed = append(e.failed, s)
+	}
+}
+
+func (e *epoll) await(until time.Time, told func(caller, *http1.Answer, error)) {
+	e.begin()
+	n, err := unix.EpollWait(e.fd, e.events, e.timeout(until))
+	if err != nil { // a signal: nothing has happened
+		n = 0
+	}
+	for _, event := range e.events[:max(0, n)] {
+		if s := e.sockets[event.Fd]; s != nil {
+			e.progress(s, event.Events, told)
+		}
+	}
+	e.expire(told)
+	for len(e.failed) > 0 {
+		s := e.failed[len(e.failed)-1]
+		e.failed = e.failed[:len(e.failed)-1]
+		if s.caller != nil {
+			e.fail(s, s.err, told)
+		}
+	}
+}
+
+// timeout is in whole milliseconds, rounded up.
+func (e *epoll) timeout(until time.Time) int {
+	if len(e.failed) > 0 {
+		return 0
+	}
+	return int(max(0, time.Until(until)+time.Millisecond-1) / time.Millisecond)
+}
+
+// begin sends what waited for a connection to be opened.
+func (e *epoll) begin() {
+	for {
+		select {
+		case o := <-e.opened:
+			s := o.socket
+			if s.fd, s.err = o.fd, o.err; s.err != nil {
+				e.failed = append(e.failed, s)
+				continue
+			}
+			e.watch(s, unix.EPOLL_CTL_ADD, unix.EPOLLIN|unix.EPOLLOUT)
+		default:
+			return
+		}
+	}
+}
+
+// progress does what can be done on a socket without waiting.
+func (e *epoll) progress(s *socket, events uint32, told func(caller, *http1.Answer, error)) {
+	if s.caller == nil { // the server has ended an idle connection, or speaks unasked
+		e.drop(s)
+		return
+	}
+	if events&unix.EPOLLOUT != 0 && len(s.out) > 0 {
+		if err := e.writeRest(s); err != nil {
+			e.fail(s, err, told)
+			return
+		}
+	}
+	if events&^unix.EPOLLOUT == 0 {
+		return
+	}
+	a, err := s.read()
+	switch {
+	case err != nil:
+		e.fail(s, err, told)
+	case a != nil:
+		e.end(s, a, told)
+	}
+}
+
+// read reads what has come; nil as long as the answer is not whole.
+func (s *socket) read() (*http1.Answer, error) {
+	for {
+		room := s.reading.Room()
+		n, err := unix.Read(s.fd, room)
+		switch {
+		case n > 0:
+			s.reading.Take(n)
+		case n == 0:
+			s.reading.End()
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			return nil, nil
+		default:
+			return nil, err
+		}
+		a, err := s.reading.Answer()
+		if a != nil || err != nil || n < len(room) {
+			return a, err
+		}
+	}
+}
+
+// end tells of an answer, and keeps the connection if it goes on.
+func (e *epoll) end(s *socket, a *http1.Answer, told func(caller, *http1.Answer, error)) {
+	who, goesOn := s.caller, !a.Close && len(s.out) == 0
+	s.caller = nil
+	told(who, a, nil)
+	if !goesOn {
+		e.drop(s)
+		return
+	}
+	s.reading.Next()
+	e.idle[s.node] = append(e.idle[s.node], s)
+}
+
+func (e *epoll) fail(s *socket, err error, told func(caller, *http1.Answer, error)) {
+	who := s.caller
+	s.caller = nil
+	e.drop(s)
+	told(who, nil, err)
+}
+
+// drop closes a connection and forgets it.
+func (e *epoll) drop(s *socket) {
+	if s.fd >= 0 {
+		_ = unix.Close(s.fd) // its events end with it
+		s.fd = -1
+	}
+	e.sockets[s.number] = nil
+	e.free = append(e.free, s.number)
+	for i, idle := range e.idle[s.node] {
+		if idle == s {
+			e.idle[s.node] = append(e.idle[s.node][:i], e.idle[s.node][i+1:]...)
+			break
+		}
+	}
+}
+
+// expire ends the calls that took too long.
+func (e *epoll) expire(told func(caller, *http1.Answer, error)) {
+	now := time.Now()
+	if now.Sub(e.expired) < expireEvery {
+		return
+	}
+	e.expired = now
+	for _, s := range e.sockets {
+		if s != nil && s.caller != nil && s.fd >= 0 && now.After(s.deadline) {
+			e.fail(s, errDeadline, told)
+		}
+	}
+}
+
+func (e *epoll) close() {
+	e.cancel()
+	for _, s := range e.sockets {
+		if s != nil && s.fd >= 0 {
+			_ = unix.Close(s.fd)
+		}
+	}
+	_ = unix.Close(e.fd)
+}

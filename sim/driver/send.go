@@ -1,0 +1,156 @@
+package driver
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/playhead-load/playhead/sim/audit"
+)
+
+// sendReady sends the first request of each lane that is ready, as long as there are
+// connections for them.
+func (d *Driver) sendReady() {
+	for d.ready.len() > 0 && d.underway < d.config.Connections {
+		l := d.ready.pop()
+		r := l.queue[0]
+		if d.closing && r.tries == 0 {
+			d.abandon(l)
+			continue
+		}
+		d.begin(r)
+		d.underway++
+		home := int(d.homes[l.device])
+		d.request = r.append(d.request[:0], &d.nodes[home])
+		d.call(home, l)
+	}
+}
+
+// call makes a call of d.request.
+func (d *Driver) call(node int, c caller) {
+	d.carrier.call(node, d.request, time.Now().Add(d.config.Timeout), c)
+}
+
+// begin notes that a request is sent now.
+func (d *Driver) begin(r *request) {
+	r.tries++
+	r.sentUS = d.NowUS()
+	if r.tries > 1 {
+		if r.measured {
+			d.counts.retries.Add(1)
+		}
+		return
+	}
+	r.entry.FirstSentUS = r.sentUS
+	if !r.measured {
+		return
+	}
+	if r.isEvent {
+		d.counts.sent.Add(1)
+	}
+	if r.unhindered {
+		d.lag.add(r.sentUS - r.dueUS)
+	}
+}
+
+// end notes what became of a request, and takes it off the lane.
+func (d *Driver) end(l *lane, r *request, a answer, doneUS int64) {
+	d.note(l.device, r, a, doneUS)
+	if a.fate == audit.Denied {
+		d.config.Fleet.Denied(l.device, r.session)
+		for _, dropped := range l.cut(r.session) {
+			d.forget(dropped)
+		}
+	}
+	l.shift()
+	d.free(r)
+	d.pending.Add(-1)
+	if len(l.queue) == 0 {
+		l.leave()
+		return
+	}
+	d.ready.push(l)
+}
+
+// forget takes back an event that a device has nothing to say of any more.
+func (d *Driver) forget(r *request) {
+	if r.measured {
+		d.counts.due.Add(-1)
+	}
+	d.pending.Add(-1)
+	d.free(r)
+}
+
+// abandon ends all that a lane has to say: what was sent is unanswered, the rest
+// unsent.
+func (d *Driver) abandon(l *lane) {
+	for _, r := range l.queue {
+		if r.tries > 0 {
+			d.note(l.device, r, answer{fate: audit.Unanswered}, d.NowUS())
+		} else {
+			d.lose(r.op, r.isEvent, r.dueUS, r.measured)
+		}
+		d.pending.Add(-1)
+	}
+	clear(l.queue)
+	l.queue = l.queue[:0]
+	l.leave()
+}
+
+// abandonAll ends whatever has not ended.
+func (d *Driver) abandonAll() {
+	for _, of := range []*lanes{&d.events, &d.questions} {
+		for _, l := range of.busy {
+			d.abandon(l)
+		}
+	}
+	for i := range d.aggregators {
+		d.abandonBatches(&d.aggregators[i])
+	}
+}
+
+// tries is what waits to be sent again, the first to come first.
+type tries []try
+
+// try is a lane's first request, or an aggregator's first batch.
+type try struct {
+	atUS int64
+	lane *lane // nil: the aggregator's
+	of   *aggregator
+}
+
+// Len implements heap.Interface, as the four after it do.
+func (t tries) Len() int           { return len(t) }
+func (t tries) Less(i, j int) bool { return t[i].atUS < t[j].atUS }
+func (t tries) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
+func (t *tries) Push(x any)        { *t = append(*t, x.(try)) }
+
+func (t *tries) Pop() any {
+	last := len(*t) - 1
+	x := (*t)[last]
+	(*t)[last] = try{}
+	*t = (*t)[:last]
+	return x
+}
+
+// tryAgain puts the lane back on its way after a wait.
+func (d *Driver) tryAgain(l *lane, wait time.Duration) {
+	heap.Push(&d.again, try{atUS: d.againUS(wait), lane: l})
+}
+
+// againUS is when something may be sent again for which the target named a wait, 0 if
+// it did not.
+func (d *Driver) againUS(wait time.Duration) int64 {
+	return d.NowUS() + min(max(wait, retryWait), retryLimit).Microseconds()
+}
+
+// sendAgain puts what has waited long enough back on its way.
+func (d *Driver) sendAgain(nowUS int64) {
+	for len(d.again) > 0 && d.again[0].atUS <= nowUS {
+		again := heap.Pop(&d.again).(try)
+		if again.lane != nil {
+			d.ready.push(again.lane)
+		} else {
+			again.of.waits = false
+		}
+	}
+}
