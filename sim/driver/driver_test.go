@@ -78,6 +78,8 @@ func TestResponseTimeCountsFromWhenARequestWasDue(t *testing.T) {
 	d := newDrive(newScript(lines...), target.urls, func(c *Config) { c.Connections, c.Duration = 4, 1100*time.Millisecond })
 	d.play(t, t.Context())
 	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: events})
+	mu.Lock()
+	defer mu.Unlock()
 	var truth []float64 // by the target's own clock
 	for i := range events {
 		due := d.begun.Add(time.Duration(2*i) * time.Millisecond)
