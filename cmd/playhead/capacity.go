@@ -153,7 +153,7 @@ func (c *searcher) run(ctx context.Context) error {
 	defer stopTelling()
 	trouble := c.lookAtPeaks(ctx)
 	if trouble == nil {
-		c.progress.stage("search: %d steps of %v or more, if the second load is too much: %v or more",
+		c.progress.stage("search: some %d steps, and one more each time the load is doubled; a step plays %v or longer, beside its start and audit: %v or more",
 			c.search.Left(), c.scenario.Duration, c.left())
 		trouble = c.play(ctx)
 	}
@@ -235,14 +235,14 @@ func (c *searcher) play(ctx context.Context) error {
 			c.report.Reason = c.reason()
 			return nil
 		}
-		c.progress.update(fmt.Sprintf("step %d, %s, 1 account in %.0f · about %d steps and %v left",
+		c.progress.update(fmt.Sprintf("step %d, %s, 1 account in %.0f · steps left: about %d, in %v",
 			len(c.report.Steps)+1, phase, 1/scale, c.search.Left(), c.left()))
 		step, err := c.step(ctx, scale, phase)
 		if err != nil {
 			return err
 		}
 		c.report.Steps = append(c.report.Steps, step)
-		c.progress.stage("%2d  %s", len(c.report.Steps), step.Text())
+		c.progress.stage("%2d %s", len(c.report.Steps), step.Text())
 		switch step.Outcome {
 		case capacity.Wrong:
 			c.report.Ending, c.report.Reason = capacity.Violated, step.Reason

@@ -10,13 +10,13 @@ import (
 const Confidence = 0.95
 
 // Trial is a step as the estimate sees it: the rate that was asked for, in events a
-// second, and whether it held.
+// second or any other unit, and whether it held.
 type Trial struct {
 	PerS float64
 	Held bool
 }
 
-// Estimate is the rate at which half of all steps hold, in events a second, with the
+// Estimate is the rate at which half of all steps hold, in the trials' unit, with the
 // interval that covers it at Confidence.
 type Estimate struct {
 	PerS     float64 `json:"per_s"`
@@ -46,7 +46,9 @@ const critical = 3.0
 // few to bound it on both sides.
 func EstimateOf(trials []Trial) (estimate Estimate, ok bool) {
 	low, high := math.Inf(1), 0.0
-	for _, t := range trials {
+	logs := make([]float64, len(trials))
+	for i, t := range trials {
+		logs[i] = math.Log(t.PerS)
 		if t.Held {
 			high = max(high, t.PerS)
 		} else {
@@ -60,7 +62,7 @@ func EstimateOf(trials []Trial) (estimate Estimate, ok bool) {
 	grid := make([]float64, int((to-from)/gridStep)+1)
 	greatest := math.Inf(-1)
 	for i := range grid {
-		grid[i] = likelihood(trials, from+float64(i)*gridStep)
+		grid[i] = likelihood(trials, logs, from+float64(i)*gridStep)
 		greatest = max(greatest, grid[i])
 	}
 	within := func(short float64) (first, last int) {
@@ -86,18 +88,21 @@ func EstimateOf(trials []Trial) (estimate Estimate, ok bool) {
 }
 
 // likelihood is the logarithm of the trials' for a limit of that logarithm, at the spread
-// that makes it greatest.
-func likelihood(trials []Trial, limit float64) float64 {
+// that makes it greatest. logs are the logarithms of the trials' rates.
+func likelihood(trials []Trial, logs []float64, limit float64) float64 {
 	greatest := math.Inf(-1)
-	for i := range spreads {
-		spread := leastSpread * math.Pow(mostSpread/leastSpread, float64(i)/(spreads-1))
+	for step := range spreads {
+		spread := leastSpread * math.Pow(mostSpread/leastSpread, float64(step)/(spreads-1))
 		sum := 0.0
-		for _, t := range trials {
-			z := (limit - math.Log(t.PerS)) / spread
+		for i, t := range trials {
+			z := (limit - logs[i]) / spread
 			if !t.Held {
 				z = -z
 			}
 			sum += math.Log(max(distuv.UnitNormal.CDF(z), math.SmallestNonzeroFloat64))
+			if sum < greatest { // no trial makes it greater
+				break
+			}
 		}
 		greatest = max(greatest, sum)
 	}

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -46,12 +47,14 @@ type Point struct {
 // maxError is how far the law may be from the point held out.
 const maxError = 0.10
 
-// leastPoints is how many loads a fit takes: one more than the law has numbers, and the
-// one that is held out.
-const leastPoints = 5
+// leastPoints is how many loads a fit takes: one more than the law has numbers.
+const leastPoints = 4
 
-// Fit is a law fitted to all points but the one with the most under way, which it is
-// checked on.
+// fittedUpTo is the share of the greatest throughput up to which loads are fitted to. The
+// law is checked well beyond them, and not on the neighbour of a load that it knows.
+const fittedUpTo = 0.9
+
+// Fit is a law fitted to the smaller loads, and checked on the greatest.
 type Fit struct {
 	Law
 	Points       []Point `json:"points"` // that it was fitted to
@@ -70,18 +73,20 @@ type Fit struct {
 // the point held out, or a number came out negative, which nothing that queues can have.
 // The error says why there is no fit at all.
 func FitLaw(points []Point) (*Fit, error) {
-	if len(points) < leastPoints {
-		return nil, fmt.Errorf("%d loads that the target kept up with: expected %d or more", len(points), leastPoints)
+	if len(points) == 0 {
+		return nil, errors.New("the target kept up with no load")
 	}
 	points = slices.Clone(points)
-	slices.SortFunc(points, func(a, b Point) int {
-		if a.UnderWay < b.UnderWay {
-			return -1
+	slices.SortFunc(points, func(a, b Point) int { return cmp.Compare(a.PerS, b.PerS) })
+	f := &Fit{HeldOut: points[len(points)-1]}
+	for _, p := range points {
+		if p.PerS <= fittedUpTo*f.HeldOut.PerS {
+			f.Points = append(f.Points, p)
 		}
-		return 1
-	})
-	last := len(points) - 1
-	f := &Fit{Points: points[:last], HeldOut: points[last]}
+	}
+	if n := len(f.Points); n < leastPoints {
+		return nil, fmt.Errorf("it takes %d loads up to %g of the greatest throughput, there are %d", leastPoints, fittedUpTo, n)
+	}
 	var err error
 	if f.Law, err = leastSquares(f.Points); err != nil {
 		return nil, err

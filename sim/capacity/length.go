@@ -16,12 +16,12 @@ const beyond = 20
 // samples, and for what does not occur.
 func Needed(t results.Threshold, perS float64) time.Duration {
 	tail := 0.0
-	switch {
-	case t.Aggregation == "p":
+	switch t.Aggregation {
+	case "p":
 		tail = min(t.Percentile, 100-t.Percentile) / 100
-	case t.Aggregation == "med":
+	case "med":
 		tail = 0.5
-	case t.Aggregation == "rate":
+	case "rate":
 		tail = min(t.Bound, 1-t.Bound)
 	}
 	if tail <= 0 || perS <= 0 {

@@ -103,12 +103,14 @@ func (r *Report) Conclude(demands []Demand) {
 	if estimate, ok := EstimateOf(trials); ok {
 		r.Capacity = &estimate
 		low, high = estimate.LowPerS, estimate.HighPerS
+	} else if r.Ending == Found { // its loads bounded it, the rates that they came to do not
+		r.Ending = Unbounded
 	}
 	fit, err := FitLaw(r.points())
 	if r.Law = fit; err != nil {
 		r.LawReason = err.Error()
 	}
-	if low == 0 {
+	if low == 0 || r.Ending == Violated { // a wrong answer is worth nothing at any rate
 		return
 	}
 	for _, d := range demands {

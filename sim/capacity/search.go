@@ -9,6 +9,7 @@ package capacity
 
 import (
 	"math"
+	"slices"
 )
 
 // Phase is what a step of a search is for.
@@ -41,6 +42,7 @@ const (
 	Found          Ending = "found"
 	AllHeld        Ending = "all-held"        // the highest load that could be asked for was held
 	NoneHeld       Ending = "none-held"       // an eighth of the first load was not
+	Unbounded      Ending = "unbounded"       // the steps agree too little for an interval
 	GeneratorLimit Ending = "generator-limit" // the generator was unfit before the target's limit was found
 	Interrupted    Ending = "interrupted"
 	Violated       Ending = "violated" // an answer was wrong
@@ -50,19 +52,20 @@ const (
 	precision    = 1.05 // ratio at which bisection ends, and by which the confirmation goes up and down
 	mostHalvings = 3    // of the first load
 	mostUnfit    = 2    // steps of the confirmation
+	mostRepeats  = 2    // times as many steps as were asked for, until they bound the limit
 )
 
 // sweepAt are the loads of the sweep in shares of the highest that the bisection held,
-// but for those that a step held already, to within nearby.
-var sweepAt = []float64{1. / 8, 1. / 4, 1. / 2, 3. / 4}
+// but for those that a step held already, to within nearby. All are below fittedUpTo.
+var sweepAt = []float64{1. / 8, 1. / 4, 1. / 2, 7. / 10}
 
-const nearby = 1.25
+const nearby = 1.1
 
 // Options bound a search. Loads are shares of a population.
 type Options struct {
 	First   float64 // above 0
 	Highest float64 // at least First
-	Repeats int     // steps of the confirmation, 1 or more
+	Repeats int     // steps of the confirmation, 1 or more; twice as many where they agree too little
 }
 
 // Search says which load to play next. It is not safe for concurrent use.
@@ -72,8 +75,8 @@ type Search struct {
 	load    float64
 	ending  Ending // empty: it goes on
 
-	held, crossed, unfit float64   // the highest, and the lowest two, up to the bisection's end; 0: none
-	steady               []float64 // every load that held
+	held, crossed, unfit float64 // the highest, and the lowest two, up to the bisection's end; 0: none
+	trials               []Trial // what is known of the target, by load
 	confirmed            int
 	confirmedUnfit       int
 	sweep                []float64 // loads still to play
@@ -94,8 +97,8 @@ func (s *Search) Ending() Ending { return s.ending }
 
 // Tell says what became of the load that Next gave.
 func (s *Search) Tell(outcome Outcome) {
-	if outcome == Held {
-		s.steady = append(s.steady, s.load)
+	if outcome != Unfit {
+		s.trials = append(s.trials, Trial{PerS: s.load, Held: outcome == Held})
 	}
 	switch s.phase {
 	case Ramp:
@@ -174,6 +177,12 @@ func (s *Search) confirm(outcome Outcome) {
 	if s.confirmed++; s.confirmed < s.options.Repeats {
 		return
 	}
+	if _, bounded := EstimateOf(s.trials); !bounded {
+		if s.confirmed == mostRepeats*s.options.Repeats {
+			s.ending = Unbounded
+		}
+		return
+	}
 	s.phase = Sweep
 	for _, share := range sweepAt {
 		if load := share * s.held; !s.heldNear(load) {
@@ -184,12 +193,9 @@ func (s *Search) confirm(outcome Outcome) {
 }
 
 func (s *Search) heldNear(load float64) bool {
-	for _, held := range s.steady {
-		if held < load*nearby && held > load/nearby {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.trials, func(t Trial) bool {
+		return t.Held && t.PerS < load*nearby && t.PerS > load/nearby
+	})
 }
 
 func (s *Search) nextOfSweep() {
@@ -200,13 +206,13 @@ func (s *Search) nextOfSweep() {
 	s.load, s.sweep = s.sweep[0], s.sweep[1:]
 }
 
-// Left is how many steps there are still to play if the next step of the ramp is its
-// last, and none is unfit.
+// Left is how many steps there are still to play, but for the sweep, if the next step of
+// the ramp is its last, none is unfit and they agree.
 func (s *Search) Left() int {
 	if s.ending != "" {
 		return 0
 	}
-	confirms := s.options.Repeats - s.confirmed
+	confirms := max(s.options.Repeats-s.confirmed, 1) // one at least, while it is confirmed
 	switch s.phase {
 	case Ramp:
 		return 1 + halvings(2) + confirms

@@ -11,13 +11,20 @@ import (
 	"github.com/playhead-load/playhead/results"
 )
 
+// columns that free text is wrapped to.
+const columns = 100
+
 // Text writes the report for a person. It returns the error of w.
 func (r *Report) Text(w io.Writer) error {
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "\n  %s · %s, %d nodes, generator and all on %d processors · %s · %d steps in %v\n\n", r.Scenario, r.Target.Design,
-		r.Target.Nodes, r.Target.Processors, r.Model, len(r.Steps), time.Duration(r.TookS*float64(time.Second)).Round(time.Second))
+	nodes := "nodes"
+	if r.Target.Nodes == 1 {
+		nodes = "node"
+	}
+	fmt.Fprintf(out, "\n  %s · %s, %d %s · %s · %d steps in %v · %d processors, the generator's too\n\n", r.Scenario, r.Target.Design,
+		r.Target.Nodes, nodes, r.Model, len(r.Steps), time.Duration(r.TookS*float64(time.Second)).Round(time.Second), r.Target.Processors)
 	for _, line := range r.headline() {
-		fmt.Fprintf(out, "  %s\n", line)
+		indented(out, "  ", line)
 	}
 	r.steps(out)
 	r.law(out)
@@ -31,36 +38,54 @@ func (r *Report) Text(w io.Writer) error {
 
 // headline is what the search came to.
 func (r *Report) headline() []string {
-	var lines []string
-	found := "no capacity: the steps do not bound it"
-	switch c := r.Capacity; {
-	case c != nil:
-		found = fmt.Sprintf("%s events/s (%.0f %%: %s to %s), at which half of the steps hold", whole(c.PerS), 100*r.Confidence, whole(c.LowPerS), whole(c.HighPerS))
-	case r.HighestHeldPerS > 0:
-		found = fmt.Sprintf("at least %s events/s", whole(r.HighestHeldPerS))
-	}
+	found := r.found()
 	switch r.Ending {
 	case Found:
-		lines = []string{"✓ FOUND  " + found}
+		return []string{"✓ FOUND  " + found}
 	case AllHeld:
-		lines = []string{"✓ HELD  every load up to the highest allowed: " + found, "  --max allows more"}
+		return []string{"✓ HELD  every load up to --max: " + found}
 	case NoneHeld:
-		lines = []string{"✗ NOTHING HELD  " + r.Reason}
+		return []string{"✗ NOTHING HELD  " + r.Reason}
+	case Unbounded:
+		return []string{"! NO INTERVAL  the steps agree too little, or --repeats asks for too few of them: " + found}
 	case GeneratorLimit:
-		lines = []string{"! THE GENERATOR, not the target, was the limit: " + found, "  " + r.Reason}
+		return []string{"! THE GENERATOR was the limit, not the target: " + found, r.Reason}
 	case Violated:
-		lines = []string{"✗ VIOLATED  " + r.Reason, "  " + found}
-	case Interrupted:
-		lines = []string{"! INTERRUPTED  " + found}
+		return []string{"✗ VIOLATED  " + r.Reason, found}
 	}
-	return lines
+	return []string{"! INTERRUPTED  " + found}
+}
+
+// found is what is known of the limit.
+func (r *Report) found() string {
+	switch c := r.Capacity; {
+	case c != nil:
+		return fmt.Sprintf("%s events/s (%.0f %%: %s to %s), at which half of the steps hold",
+			whole(c.PerS), 100*r.Confidence, whole(c.LowPerS), whole(c.HighPerS))
+	case r.HighestHeldPerS > 0 && r.LowestCrossedPerS > 0:
+		return fmt.Sprintf("%s events/s held, %s did not", whole(r.HighestHeldPerS), whole(r.LowestCrossedPerS))
+	case r.HighestHeldPerS > 0:
+		return fmt.Sprintf("at least %s events/s", whole(r.HighestHeldPerS))
+	}
+	return "no load held"
 }
 
 func (r *Report) steps(out *strings.Builder) {
 	fmt.Fprint(out, "\n  █ STEPS\n\n")
-	fmt.Fprintf(out, "        %-8s %14s %12s %12s %10s  %s\n", "", "1 account in", "events/s", "answered", "under way", "")
+	fmt.Fprintf(out, "    %11s %14s %12s %12s %12s\n", "", "1 account in", "events/s", "answered", "under way")
 	for i := range r.Steps {
-		fmt.Fprintf(out, "    %2d  %s\n", i+1, r.Steps[i].Text())
+		s := &r.Steps[i]
+		fmt.Fprintf(out, "    %2d %s\n", i+1, s.row())
+		if s.Reason != "" {
+			indented(out, "       ", s.Reason)
+		}
+	}
+}
+
+// indented writes text in lines that begin with indent.
+func indented(out *strings.Builder, indent, text string) {
+	for _, line := range results.Wrap(text, columns-len(indent)) {
+		fmt.Fprintf(out, "%s%s\n", indent, line)
 	}
 }
 
@@ -68,16 +93,19 @@ var signs = map[Outcome]string{Held: "✓", Crossed: "✗", Unfit: "!", TooShort
 
 // Text is the step in one line.
 func (s *Step) Text() string {
+	if s.Reason == "" {
+		return s.row()
+	}
+	return s.row() + ": " + s.Reason
+}
+
+func (s *Step) row() string {
 	answered := 0.0
 	if s.TargetPerS > 0 {
 		answered = 100 * s.AchievedPerS / s.TargetPerS
 	}
-	text := fmt.Sprintf("%-8s %14s %12s %10.1f %% %10.1f  %s %s", s.Phase, whole(1/s.Scale), whole(s.TargetPerS),
+	return fmt.Sprintf("%-8s %14s %12s %10.1f %% %12.1f   %s %s", s.Phase, whole(1/s.Scale), whole(s.TargetPerS),
 		answered, s.UnderWay, signs[s.Outcome], s.Outcome)
-	if s.Reason != "" {
-		text += ": " + s.Reason
-	}
-	return text
 }
 
 func (r *Report) law(out *strings.Builder) {
@@ -93,7 +121,7 @@ func (r *Report) law(out *strings.Builder) {
 		whole(f.PredictedPer), whole(f.HeldOut.PerS), 100*f.Error)
 	switch {
 	case f.Refused != "":
-		fmt.Fprintf(out, "    not to be believed beyond them: %s\n", f.Refused)
+		indented(out, "    ", "not to be believed beyond them: "+f.Refused)
 	case f.PeakPerS != nil:
 		fmt.Fprintf(out, "    at most %s events/s, with %.0f under way, whatever the thresholds\n", whole(*f.PeakPerS), *f.PeakUnderWay)
 	}
@@ -111,7 +139,8 @@ func (r *Report) sizes(out *strings.Builder) {
 	}
 	fmt.Fprint(out, "\n    if\n")
 	for _, a := range r.Assumptions {
-		fmt.Fprintf(out, "    · %s\n", a)
+		lines := results.Wrap(a, columns-6)
+		fmt.Fprintf(out, "    · %s\n", strings.Join(lines, "\n      "))
 	}
 }
 
