@@ -21,8 +21,8 @@ import (
 
 const (
 	capacityFile = "capacity.json"
-	shortestStep = 20 * time.Second // unless the scenario is shorter
-	longestStep  = 10 * time.Minute
+	shortestStep = 15 * time.Second // without the warm-up, unless the scenario is shorter
+	longestStep  = 10 * time.Minute // likewise
 	maxRepeats   = 100
 )
 
@@ -67,7 +67,7 @@ search · 99 no load keeps the thresholds, down to an eighth of the scenario's o
 	o.overrides.add(flags)
 	o.overrides.noFaults = true // a fault's cost is not the load's
 	flags.Lookup("scale").Usage = "share of the population that the search begins with, as 1/N or a number"
-	flags.Lookup("duration").Usage = "how long a step plays at least, on the clock on the wall (default 20s); the warm-up is at most a sixth of it"
+	flags.Lookup("duration").Usage = "how long a step plays at least, on the clock on the wall (default 15s and the warm-up); the warm-up is at most a sixth of it"
 	flags.StringVar(&o.highest, "max", "1", "largest share of the population to play, as 1/N or a number")
 	flags.IntVar(&o.repeats, "repeats", 10, "steps around the limit; fewer know it less well")
 	flags.StringVar(&o.out, "out", "", "directory of the results (default runs/<id>)")
@@ -78,9 +78,8 @@ search · 99 no load keeps the thresholds, down to an eighth of the scenario's o
 		if err != nil {
 			return err
 		}
-		if !c.Flags().Changed("duration") {
-			shortest := min(scenario.Duration, shortestStep)
-			if scenario, err = scenario.Override(scenarios.Overrides{Duration: &shortest}); err != nil {
+		if shortest := scenario.WarmUp + shortestStep; !c.Flags().Changed("duration") && shortest < scenario.Duration {
+			if scenario, err = scenario.Override(scenarios.Overrides{Duration: &shortest, WarmUp: &scenario.WarmUp}); err != nil {
 				return err
 			}
 		}

@@ -29,7 +29,9 @@ func (c *searcher) step(ctx context.Context, scale float64, phase capacity.Phase
 	}
 	first, n := c.scaledS == 0, len(c.report.Steps)
 	seed := (c.scenario.Seed + uint64(n)) % (scenarios.MaxSeed + 1)
-	scenario, err := c.scenario.Override(scenarios.Overrides{Seed: &seed, Scale: &scale, Duration: &length})
+	scenario, err := c.scenario.Override(scenarios.Overrides{
+		Seed: &seed, Scale: &scale, Duration: &length, WarmUp: &c.scenario.WarmUp,
+	})
 	if err != nil {
 		return capacity.Step{}, usageError{err}
 	}
@@ -145,8 +147,7 @@ func (c *searcher) length(scale float64, phase capacity.Phase) (time.Duration, e
 			return 0, usageError{fmt.Errorf("thresholds.%s: %s takes a step of more than %v to be told at 1 account in %.0f: raise --scale, or judge by a lower percentile",
 				t.Metric, t.Expression, longestStep, 1/scale)}
 		}
-		needed += min(c.scenario.WarmUp, needed/5) // as Override makes the warm-up
-		length = max(length, (needed + time.Second - 1).Truncate(time.Second))
+		length = max(length, (c.scenario.WarmUp + needed + time.Second - 1).Truncate(time.Second))
 	}
 	return length, nil
 }
