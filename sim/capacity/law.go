@@ -57,11 +57,11 @@ const fittedUpTo = 0.9
 // Fit is a law fitted to the smaller loads, and checked on the greatest.
 type Fit struct {
 	Law
-	Points       []Point `json:"points"` // that it was fitted to
-	HeldOut      Point   `json:"held_out"`
-	PredictedPer float64 `json:"predicted_per_s"` // with as much under way as at HeldOut
-	Error        float64 `json:"relative_error"`  // of the prediction
-	Refused      string  `json:"refused,omitempty"`
+	Points        []Point `json:"points"` // that it was fitted to
+	HeldOut       Point   `json:"held_out"`
+	PredictedPerS float64 `json:"predicted_per_s"` // with as much under way as at HeldOut
+	Error         float64 `json:"relative_error"`  // of the prediction
+	Refused       string  `json:"refused,omitempty"`
 
 	// What the law says beyond the points; absent where it was refused, or has no peak.
 	PeakUnderWay *float64 `json:"peak_under_way,omitempty"`
@@ -91,8 +91,8 @@ func FitLaw(points []Point) (*Fit, error) {
 	if f.Law, err = leastSquares(f.Points); err != nil {
 		return nil, err
 	}
-	f.PredictedPer = f.PerS(f.HeldOut.UnderWay)
-	f.Error = f.PredictedPer/f.HeldOut.PerS - 1
+	f.PredictedPerS = f.PerS(f.HeldOut.UnderWay)
+	f.Error = f.PredictedPerS/f.HeldOut.PerS - 1
 	f.judge()
 	return f, nil
 }

@@ -49,6 +49,9 @@ func (r *Report) headline() []string {
 	case Unbounded:
 		return []string{"! NO INTERVAL  the steps agree too little, or --repeats asks for too few of them: " + found}
 	case GeneratorLimit:
+		if r.LowestCrossedPerS > 0 {
+			return []string{"! THE GENERATOR was unfit before the target's limit was sure: " + found, r.Reason}
+		}
 		return []string{"! THE GENERATOR was the limit, not the target: " + found, r.Reason}
 	case Violated:
 		return []string{"✗ VIOLATED  " + r.Reason, found}
@@ -118,12 +121,12 @@ func (r *Report) law(out *strings.Builder) {
 	fmt.Fprintf(out, "    λ %s/s   σ %.3g   κ %.3g   fitted to %d loads, %s to %s events/s\n", whole(f.Lambda), f.Sigma, f.Kappa,
 		len(f.Points), whole(f.Points[0].PerS), whole(f.Points[len(f.Points)-1].PerS))
 	fmt.Fprintf(out, "    held out %.1f under way: predicted %s events/s, measured %s, %+.1f %%\n", f.HeldOut.UnderWay,
-		whole(f.PredictedPer), whole(f.HeldOut.PerS), 100*f.Error)
+		whole(f.PredictedPerS), whole(f.HeldOut.PerS), 100*f.Error)
 	switch {
 	case f.Refused != "":
 		indented(out, "    ", "not to be believed beyond them: "+f.Refused)
 	case f.PeakPerS != nil:
-		fmt.Fprintf(out, "    at most %s events/s, with %.0f under way, whatever the thresholds\n", whole(*f.PeakPerS), *f.PeakUnderWay)
+		fmt.Fprintf(out, "    by the law the most is about %s events/s, with %.0f under way, whatever the thresholds\n", whole(*f.PeakPerS), *f.PeakUnderWay)
 	}
 }
 
