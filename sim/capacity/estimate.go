@@ -65,26 +65,28 @@ func EstimateOf(trials []Trial) (estimate Estimate, ok bool) {
 		grid[i] = likelihood(trials, logs, from+float64(i)*gridStep)
 		greatest = max(greatest, grid[i])
 	}
-	within := func(short float64) (first, last int) {
-		first = -1
-		for i, at := range grid {
-			if at < greatest-short {
-				continue
-			}
-			if last = i; first < 0 {
-				first = i
-			}
-		}
-		return first, last
-	}
-	first, last := within(critical)
+	first, last := within(grid, greatest-critical)
 	if first == 0 || last == len(grid)-1 {
 		return Estimate{}, false
 	}
 	// Where the trials do not overlap, every rate between them is as likely: the middle.
-	best, most := within(0.01)
+	best, most := within(grid, greatest-0.01)
 	at := func(i float64) float64 { return math.Exp(from + i*gridStep) }
 	return Estimate{PerS: at(float64(best+most) / 2), LowPerS: at(float64(first - 1)), HighPerS: at(float64(last + 1))}, true
+}
+
+// within is the first and the last place of the grid that is not below least.
+func within(grid []float64, least float64) (first, last int) {
+	first = -1
+	for i, at := range grid {
+		if at < least {
+			continue
+		}
+		if last = i; first < 0 {
+			first = i
+		}
+	}
+	return first, last
 }
 
 // likelihood is the logarithm of the trials' for a limit of that logarithm, at the spread

@@ -87,6 +87,9 @@ func (r *Report) Conclude(demands []Demand) {
 	var trials []Trial
 	for i := range r.Steps {
 		s := &r.Steps[i]
+		if s.Phase == Sweep { // too short to be judged
+			continue
+		}
 		switch s.Outcome {
 		case Held:
 			r.HighestHeldPerS = max(r.HighestHeldPerS, s.TargetPerS)

@@ -168,6 +168,23 @@ func TestSizesCarryTheInterval(t *testing.T) {
 	}
 }
 
+// TestSweepIsNotJudged: a step of the sweep may be too short for its thresholds, and
+// changes nothing of the estimate.
+func TestSweepIsNotJudged(t *testing.T) {
+	r := reports(t)["found"]
+	want, swept := *r.Capacity, 0
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.Phase == capacity.Sweep {
+			swept++
+			s.Outcome, s.Reason = capacity.Crossed, "start.response_ms p(99)<100 is 213.1"
+		}
+	}
+	r.Conclude(demands)
+	if swept == 0 || r.Capacity == nil || *r.Capacity != want || r.LowestCrossedPerS < 5000 {
+		t.Errorf("%d steps swept; got %+v, the lowest crossed %v, want %+v", swept, r.Capacity, r.LowestCrossedPerS, want)
+	}
+}
+
 type brokenWriter struct{}
 
 var errBroken = errors.New("broken pipe")
