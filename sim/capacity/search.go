@@ -51,7 +51,6 @@ const (
 const (
 	precision    = 1.05 // ratio at which bisection ends, and by which the confirmation goes up and down
 	mostHalvings = 3    // of the first load
-	mostUnfit    = 2    // steps of the confirmation
 	mostRepeats  = 2    // times as many steps as were asked for, until they bound the limit
 )
 
@@ -78,7 +77,7 @@ type Search struct {
 	held, crossed, unfit float64 // the highest, and the lowest two, up to the bisection's end; 0: none
 	trials               []Trial // what is known of the target, by load
 	confirmed            int
-	confirmedUnfit       int
+	again                bool      // the load is played for the second time, its generator was unfit
 	sweep                []float64 // loads still to play
 }
 
@@ -95,8 +94,12 @@ func (s *Search) Next() (load float64, phase Phase, ok bool) {
 // Ending is how the search ended, empty while it goes on.
 func (s *Search) Ending() Ending { return s.ending }
 
-// Tell says what became of the load that Next gave.
+// Tell says what became of the load that Next gave. One at which the generator was unfit
+// comes once more: the machine may have had something else to do.
 func (s *Search) Tell(outcome Outcome) {
+	if s.again = outcome == Unfit && !s.again; s.again {
+		return
+	}
 	if outcome != Unfit {
 		s.trials = append(s.trials, Trial{PerS: s.load, Held: outcome == Held})
 	}
@@ -169,9 +172,7 @@ func (s *Search) confirm(outcome Outcome) {
 	case Crossed:
 		s.load /= precision
 	case Unfit:
-		if s.confirmedUnfit++; s.confirmedUnfit > mostUnfit {
-			s.ending = GeneratorLimit
-		}
+		s.ending = GeneratorLimit
 		return
 	}
 	if s.confirmed++; s.confirmed < s.options.Repeats {
