@@ -102,7 +102,7 @@ func (r *Report) Conclude(demands []Demand) {
 		}
 		trials = append(trials, Trial{PerS: s.TargetPerS, Held: s.Outcome == Held})
 	}
-	low, high := r.HighestHeldPerS, math.Inf(1)
+	low, high := highestBelow(trials, r.LowestCrossedPerS), math.Inf(1)
 	if estimate, ok := EstimateOf(trials); ok {
 		r.Capacity = &estimate
 		low, high = estimate.LowPerS, estimate.HighPerS
@@ -119,6 +119,18 @@ func (r *Report) Conclude(demands []Demand) {
 	for _, d := range demands {
 		r.Sizes = append(r.Sizes, SizeOf(d, r.Target.Nodes, low, high))
 	}
+}
+
+// highestBelow is the highest rate that held below the lowest that did not, 0 if there is
+// none. Without an interval it is what the target holds.
+func highestBelow(trials []Trial, lowestCrossed float64) float64 {
+	highest := 0.0
+	for _, t := range trials {
+		if t.Held && (lowestCrossed == 0 || t.PerS < lowestCrossed) {
+			highest = max(highest, t.PerS)
+		}
+	}
+	return highest
 }
 
 // assumptions are what the sizes stand on.

@@ -168,6 +168,34 @@ func TestSizesCarryTheInterval(t *testing.T) {
 	}
 }
 
+// TestSizesWithoutAnInterval are by the highest rate that held below all that did not, not
+// by one that held once and then did not.
+func TestSizesWithoutAnInterval(t *testing.T) {
+	step := func(perS float64, outcome capacity.Outcome) capacity.Step {
+		return capacity.Step{Phase: capacity.Ramp, Scale: perS / 7.2e6, TargetPerS: perS, AchievedPerS: perS, Outcome: outcome}
+	}
+	for name, c := range map[string]struct {
+		steps []capacity.Step
+		most  int // shards of 121,000/s
+	}{
+		"all held":             {[]capacity.Step{step(1000, capacity.Held), step(2000, capacity.Held)}, 61},
+		"one did not":          {[]capacity.Step{step(1000, capacity.Held), step(2000, capacity.Held), step(4000, capacity.Crossed)}, 61},
+		"they do not agree":    {[]capacity.Step{step(1000, capacity.Held), step(2000, capacity.Held), step(1500, capacity.Crossed)}, 121},
+		"the lowest did not":   {[]capacity.Step{step(1000, capacity.Crossed), step(2000, capacity.Held)}, 0},
+		"one was never judged": {[]capacity.Step{step(1000, capacity.Held), step(2000, capacity.Unfit)}, 121},
+	} {
+		r := capacity.Report{Target: capacity.Target{Nodes: 3}, Steps: c.steps, Ending: capacity.Interrupted}
+		r.Conclude(demands)
+		most := 0
+		if len(r.Sizes) > 0 {
+			most = r.Sizes[0].ShardsHigh
+		}
+		if most != c.most || r.Capacity != nil {
+			t.Errorf("%s: at most %d shards, want %d (capacity %+v)", name, most, c.most, r.Capacity)
+		}
+	}
+}
+
 // TestSweepIsNotJudged: a step of the sweep may be too short for its thresholds, and
 // changes nothing of the estimate.
 func TestSweepIsNotJudged(t *testing.T) {
