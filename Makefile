@@ -17,7 +17,7 @@ build: ## build bin/playhead
 
 # These start no goroutine. The race detector sees them at work in the packages that
 # use them; their own tests are long sums of one goroutine, seven times as long under it.
-ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./viewing ./viewing/wire
+ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./viewing ./viewing/wire
 
 .PHONY: test
 test: ## every test, with the race detector but for what starts no goroutine

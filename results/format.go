@@ -89,9 +89,9 @@ func plural(n int64, noun string) string {
 	return FormatCount(n) + " " + noun + "s"
 }
 
-// wrap breaks text into lines of at most width columns, between words; a word
+// Wrap breaks text into lines of at most width columns, between words; a word
 // that is longer is cut.
-func wrap(text string, width int) []string {
+func Wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(text) {

@@ -126,7 +126,7 @@ func (p *printer) header(run *Run) {
 }
 
 func (p *printer) verdict(paint func(string) string, word, text string) {
-	lines := wrap(text, summaryWidth-2-utf8.RuneCountInString(word)-2)
+	lines := Wrap(text, summaryWidth-2-utf8.RuneCountInString(word)-2)
 	indent := strings.Repeat(" ", utf8.RuneCountInString(word))
 	for i, l := range lines {
 		if i == 0 {

@@ -71,7 +71,7 @@ func (p *printer) examples(a *Audit, kind string, total int64) {
 		if e.SessionID != "" {
 			text += ", session " + e.SessionID
 		}
-		for _, l := range wrap(strings.TrimPrefix(text+": "+e.Detail, ": "), summaryWidth-len(indent)) {
+		for _, l := range Wrap(strings.TrimPrefix(text+": "+e.Detail, ": "), summaryWidth-len(indent)) {
 			p.line("%s%s", indent, p.dim(l))
 		}
 	}

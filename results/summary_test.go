@@ -124,7 +124,7 @@ func TestFormat(t *testing.T) {
 			t.Errorf("formatShare(%v) = %s, want %s", share, got, want)
 		}
 	}
-	if diff := cmp.Diff([]string{"ab cd", "efghij", "kl m"}, wrap("ab  cd\nefghijkl m", 6)); diff != "" {
-		t.Errorf("wrap (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"ab cd", "efghij", "kl m"}, Wrap("ab  cd\nefghijkl m", 6)); diff != "" {
+		t.Errorf("Wrap (-want +got):\n%s", diff)
 	}
 }

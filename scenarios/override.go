@@ -14,6 +14,7 @@ type Overrides struct {
 	Seed      *uint64
 	Scale     *float64
 	Duration  *time.Duration
+	WarmUp    *time.Duration // nil: the scenario's, or a sixth of Duration if that is less
 	TimeScale *float64
 	NoFaults  bool
 }
@@ -50,6 +51,12 @@ func (s *Scenario) Override(o Overrides) (*Scenario, error) {
 		}
 		changed.Duration = *o.Duration
 		changed.WarmUp = min(s.WarmUp, *o.Duration/6)
+	}
+	if o.WarmUp != nil {
+		if *o.WarmUp < 0 || *o.WarmUp >= changed.Duration {
+			return nil, fmt.Errorf("a warm-up of %v: expected less than the duration of %v", *o.WarmUp, changed.Duration)
+		}
+		changed.WarmUp = *o.WarmUp
 	}
 	for _, f := range changed.Faults {
 		if last := f.At + f.RestartAfter; last >= changed.Duration {

@@ -39,18 +39,39 @@ func TestOverride(t *testing.T) {
 	}
 }
 
+// TestOverrideWarmUp: it is what it is asked to be, however short the run.
+func TestOverrideWarmUp(t *testing.T) {
+	scenario, err := Load("prime-time.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	duration, warmUp := 12*time.Second, 9*time.Second
+	changed, err := scenario.Override(Overrides{Duration: &duration, WarmUp: &warmUp, NoFaults: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("again.yaml", changed.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed.WarmUp != warmUp || again.WarmUp != warmUp {
+		t.Errorf("got a warm-up of %v, and %v read again, want %v", changed.WarmUp, again.WarmUp, warmUp)
+	}
+}
+
 func TestOverrideRefuses(t *testing.T) {
 	scenario, err := Load("prime-time.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, instant, fast, high := 31*time.Second, time.Millisecond, 1e9, uint64(1)<<60
+	short, minute, instant, fast, high := 31*time.Second, time.Minute, time.Millisecond, 1e9, uint64(1)<<60
 	for name, c := range map[string]struct {
 		overrides Overrides
 		want      string
 	}{
 		"a run that ends before its fault is over": {Overrides{Duration: &short}, "--no-faults"},
 		"no time at all":                     {Overrides{Duration: &instant}, "--duration: expected 1s to 24h"},
+		"nothing but warm-up":                {Overrides{WarmUp: &minute}, "a warm-up of 1m0s: expected less than the duration of 1m0s"},
 		"too fast":                           {Overrides{TimeScale: &fast}, "--time-scale: expected"},
 		"a seed that JavaScript cannot hold": {Overrides{Seed: &high}, "--seed: expected"},
 	} {
