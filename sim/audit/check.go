@@ -60,6 +60,7 @@ type Report struct {
 	Acknowledged int64            // events that must be there
 	Unanswered   int64            // events that may be there
 	Uncounted    int64            // sessions whose events the target does not count: one lost in the middle is not seen
+	Unjudged     int64            // answers that a folded keepalive may explain
 	Overflowed   int64            // events beyond the log's bound: if there are any, nothing was judged
 	Violations   map[string]int64 // by kind
 	Examples     []Example        // the first few of each kind
@@ -112,9 +113,11 @@ func (l *Log) check(ctx context.Context, target Target, atOnce int, options Opti
 		c.report.Overflowed = n
 		return c.report, fmt.Errorf("audit: incomplete, nothing was judged: %d events beyond the %d that the log holds", n, l.most)
 	}
-	known := l.index()
-	c.judge(known)
-	err := c.ask(ctx, known, atOnce)
+	if options.Lease.Microseconds() < l.leaseUS || l.leaseUS > 0 && options.Late.Microseconds() > l.lateUS {
+		return c.report, fmt.Errorf("audit: keepalives were folded by a longer lease or a shorter lateness than %v and %v", options.Lease, options.Late)
+	}
+	c.judge(l)
+	err := c.ask(ctx, l, atOnce)
 	slices.SortFunc(c.report.Examples, func(a, b Example) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Account, b.Account), a.Session.Compare(b.Session))
 	})
@@ -122,10 +125,10 @@ func (l *Log) check(ctx context.Context, target Target, atOnce int, options Opti
 }
 
 // judge judges all for which the target need not be asked.
-func (c *check) judge(known *index) {
-	c.beganAt = known.beganAt
-	for _, account := range known.accounts {
-		home := known.household(account, c.options)
+func (c *check) judge(l *Log) {
+	c.beganAt = l.beganAt
+	for number := uint32(1); number <= l.accounts(); number++ {
+		home := l.household(number, c.options)
 		c.rejected(home)
 		c.streams(home)
 		c.linearize(home)
@@ -133,16 +136,14 @@ func (c *check) judge(known *index) {
 }
 
 // ask judges what the target answers now, of a few accounts at once.
-func (c *check) ask(ctx context.Context, known *index, atOnce int) error {
+func (c *check) ask(ctx context.Context, l *Log, atOnce int) error {
 	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for i, account := range known.accounts {
-		if asking.Err() != nil {
-			break
-		}
-		group.Go(func() error { return c.household(asking, known.household(account, c.options)) })
+	accounts := l.accounts()
+	for number := uint32(1); number <= accounts && asking.Err() == nil; number++ {
+		group.Go(func() error { return c.household(asking, l.household(number, c.options)) })
 		if c.options.Progress != nil {
-			c.options.Progress(i+1, len(known.accounts))
+			c.options.Progress(int(number), int(accounts))
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -242,6 +243,9 @@ func (p *playback) told() string {
 	text := ""
 	for i := max(0, len(p.entries)-most); i < len(p.entries); i++ {
 		e := &p.entries[i]
+		if e.folded > 0 {
+			text += fmt.Sprintf(" %d keepalives,", e.folded)
+		}
 		text += fmt.Sprintf(" %d %v %v at %.3f s,", e.Seq, e.Type, e.Fate, seconds(e.DoneUS))
 	}
 	if len(p.entries) > most {
@@ -249,9 +253,5 @@ func (p *playback) told() string {
 	}
 	return "device" + text[:max(0, len(text)-1)]
 }
-
-var fateNames = [...]string{"unanswered", "accepted", "known", "denied", "rejected"}
-
-func (f Fate) String() string { return fateNames[f] }
 
 func seconds(us int64) float64 { return float64(us) / 1e6 }

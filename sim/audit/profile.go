@@ -90,6 +90,41 @@ func tellsPosition(e *entry, answer *Position) bool {
 	return e.PositionMS == answer.PositionMS || !e.placed()
 }
 
+// toldOf is what a target knew of a title of a profile while it was asked.
+type toldOf struct {
+	must   *entry   // the latest that it knew for sure, nil if none
+	may    []*entry // those that it may have known besides
+	folded bool     // it may have known a keepalive that was folded
+}
+
+// told is what the target knew from fromUS, or later, until toUS, other than one event.
+func (h *household) told(profile uint8, title uint32, fromUS, toUS int64, but *entry) (known toldOf) {
+	for _, p := range h.playbacks {
+		if p.profile != profile || p.title != title {
+			continue
+		}
+		for i := range p.entries {
+			e := &p.entries[i]
+			known.folded = known.folded || e.folded > 0 && fromUS <= e.DoneUS && p.entries[i-1].DoneUS < toUS
+			switch {
+			case e == but:
+			case e.there() && e.DoneUS < fromUS:
+				if known.must == nil || latest(&e.Entry, &known.must.Entry) > 0 {
+					known.must = e
+				}
+			case (e.there() || e.maybeThere()) && e.FirstSentUS <= toUS:
+				known.may = append(known.may, e)
+			}
+		}
+	}
+	return known
+}
+
+// notBefore says whether e is not earlier than what was known for sure.
+func (k *toldOf) notBefore(e *entry) bool {
+	return k.must == nil || latest(&e.Entry, &k.must.Entry) > 0
+}
+
 // resumes judges where the playback's starts without a position were told to begin:
 // at the position of the latest event that the target knew for sure, or of a later
 // one that it may have known.
@@ -102,35 +137,28 @@ func (c *check) resumes(home *household, p *playback) {
 }
 
 func (c *check) resume(home *household, p *playback, start *entry) {
-	var must *entry
-	var may []*entry
-	for _, other := range home.playbacks {
-		if other.profile != p.profile || other.title != p.title {
-			continue
-		}
-		for i := range other.entries {
-			e := &other.entries[i]
-			switch {
-			case e == start:
-			case e.there() && e.DoneUS < start.fromUS:
-				if must == nil || latest(&e.Entry, &must.Entry) > 0 {
-					must = e
-				}
-			case (e.there() || e.maybeThere()) && e.FirstSentUS <= start.DoneUS:
-				may = append(may, e)
-			}
-		}
-	}
+	known := home.told(p.profile, p.title, start.fromUS, start.DoneUS, start)
+	must := known.must
 	switch {
 	case must != nil && (must.PositionMS == start.PositionMS || !must.placed()),
 		must == nil && (start.PositionMS == 0 || c.options.Used):
 		return
 	}
-	for _, e := range may {
-		if (must == nil || latest(&e.Entry, &must.Entry) > 0) && (e.PositionMS == start.PositionMS || !e.placed()) {
+	for _, e := range known.may {
+		if known.notBefore(e) && (e.PositionMS == start.PositionMS || !e.placed()) {
 			return
 		}
 	}
+	if known.folded {
+		c.report.Unjudged++
+		return
+	}
+	c.misplaced(p, start, must)
+}
+
+// misplaced tells of a start that was not resumed where must, nil if nothing was told
+// before, had left the title.
+func (c *check) misplaced(p *playback, start, must *entry) {
 	known := "nothing was told of it before"
 	if must != nil {
 		known = fmt.Sprintf("seq %d of session %v had told %d ms", must.Seq, must.Session, must.PositionMS)
