@@ -90,12 +90,13 @@ type household struct {
 	limit     int
 	playbacks []*playback
 	devices   map[uint64]*screen
+	readings  []Reading // by profile, title and when they were asked for
 }
 
 // household is what the devices of the account with that number know, worked out of the
 // log anew each time so that no more of them are in memory than are being judged.
 func (l *Log) household(number uint32, options Options) *household {
-	home := &household{}
+	home := &household{readings: l.readingsOf(number)}
 	var told []entry
 	home.id, home.limit, told = l.tell(number, options.DefaultStreams)
 	var play *playback

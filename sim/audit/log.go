@@ -30,21 +30,24 @@ type Log struct {
 	homes     pages[home]
 	plays     pages[play]
 	notes     pages[note]
+	readings  pages[reading]
 	byAccount map[uint64]uint32 // the numbers of homes
 	texts     texts
 	wide      map[uint32]Entry // what does not fit into its note, by the note's number
 	beganAt   viewing.Millis   // the earliest at
 	fetched   uint32           // so that fetch is not left out
 
-	most       uint32
-	overflowed int64
-	limits     map[uint64]int
+	most         uint32
+	mostReadings uint32
+	overflowed   int64
+	unread       int64
+	limits       map[uint64]int
 }
 
 // NewLog returns an empty log of at most MaxNotes.
 func NewLog() *Log {
 	return &Log{
-		most: MaxNotes, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
+		most: MaxNotes, mostReadings: MaxReadings, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
 		texts: newTexts(), wide: map[uint32]Entry{}, beganAt: viewing.MaxAt,
 	}
 }
@@ -195,6 +198,13 @@ func (l *Log) accounts() uint32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.homes.length
+}
+
+// account is the account of that number.
+func (l *Log) account(number uint32) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.homes.at(number).account
 }
 
 // tell is what the devices of an account have told, by session and seq, and its limit.

@@ -151,12 +151,13 @@ func (s *played) note(e *Entry) Fate {
 
 // world plays devices against the truth over a bad network, in the order of time.
 type world struct {
-	random *rand.Rand
-	truth  truth
-	log    []Entry
-	queue  []task // by time
-	names  uint16
-	lastUS int64
+	random   *rand.Rand
+	truth    truth
+	log      []Entry
+	readings []Reading
+	queue    []task // by time
+	names    uint16
+	lastUS   int64
 
 	lossy   float64 // share of requests, and of answers, that are lost
 	devices int
@@ -186,7 +187,11 @@ func (w *world) run() *Log {
 		w.lastUS = next.atUS
 		next.do(next.atUS)
 	}
-	return logOf(w.truth.limit, w.log...)
+	log := logOf(w.truth.limit, w.log...)
+	for _, r := range w.readings {
+		log.AddReading(r)
+	}
+	return log
 }
 
 // begin plays one session of a device, and then the next.
@@ -201,6 +206,24 @@ func (w *world) begin(now int64, device uint64) {
 		DeviceType: deviceType, RuntimeMS: runtimeMS,
 	}
 	w.say(now, e, func(now int64, e Entry) { w.goOn(now, e) })
+	w.ask(now, &e)
+}
+
+// ask asks where the profile is in the title, and again a while later.
+func (w *world) ask(now int64, e *Entry) {
+	r := Reading{Account: e.Account, Profile: e.Profile, Title: e.Title, AskedUS: now}
+	w.at(now+w.between(10, 50_000), func(now int64) {
+		if last := latestOf(w.truth.events, e.Profile, e.Title); last != nil {
+			r.Known, r.Session, r.AtMS, r.PositionMS = true, last.Session, last.AtMS, last.PositionMS
+		}
+		w.at(now+w.between(10, 50_000), func(now int64) {
+			r.AnsweredUS = now
+			w.readings = append(w.readings, r)
+			if w.random.IntN(2) == 0 {
+				w.at(now+w.between(10, 20e6), func(now int64) { w.ask(now, e) })
+			}
+		})
+	})
 }
 
 // goOn does what comes after an event of a session.
@@ -398,6 +421,9 @@ func TestOneTooFew(t *testing.T) {
 				continue
 			}
 			planted++
+			for i := range before {
+				before[i].Resumed = false // where its session had left off is not told any more
+			}
 			denied := *e
 			denied.Fate = Denied
 			report := judge(logOf(w.truth.limit, append(before, denied)...), testOptions())
