@@ -193,6 +193,9 @@ func (s *story) check(t failer, search time.Duration, fold func(*Log)) (Report, 
 // differ is how the report of the folded log differs from that of the plain one, and
 // how many of its events were folded. Where an order was searched for in vain in one of
 // the two, the other's finding is not compared; nor what a folded keepalive may explain.
+//
+// What each session surely and possibly held is compared too: it decides little in most
+// stories, and all in a few.
 func (s *story) differ(t failer, search time.Duration, fold func(*Log)) (diff string, folded uint32) {
 	t.Helper()
 	plain, whole := s.check(t, search, nil)
@@ -215,7 +218,30 @@ func (s *story) differ(t failer, search time.Duration, fold func(*Log)) (diff st
 		}
 		report.Unjudged = 0
 	}
+	if diff := cmp.Diff(heldOf(whole), heldOf(less)); diff != "" {
+		return diff, 0
+	}
 	return cmp.Diff(plain, compact, cmpopts.IgnoreFields(Example{}, "Detail", "History"), cmpopts.EquateEmpty()), whole.notes.length - less.notes.length
+}
+
+// heldOf are the times, in microseconds, during which each session of the account surely
+// and possibly held a stream.
+func heldOf(log *Log) map[viewing.SessionID][2][][2]int64 {
+	held := map[viewing.SessionID][2][][2]int64{}
+	if log.accounts() == 0 {
+		return held
+	}
+	home := log.household(1, testOptions())
+	for _, p := range home.playbacks {
+		var both [2][][2]int64
+		for i, intervals := range [2][]interval{home.surelyHeld(p, testLease.Microseconds()), home.possiblyHeld(p, testLease.Microseconds())} {
+			for _, one := range intervals {
+				both[i] = append(both[i], [2]int64{one.fromUS, one.toUS})
+			}
+		}
+		held[p.id] = both
+	}
+	return held
 }
 
 // TestFoldedIsJudgedAlike: whatever the devices do, the network loses and the target

@@ -11,8 +11,8 @@ import (
 	"github.com/playhead-load/playhead/viewing"
 )
 
-// MaxNotes bounds a log: the events that it keeps whole take 64 bytes each, 3.2 GB.
-const MaxNotes = 50_000_000
+// MaxEvents bounds a log: the events that it keeps whole take 64 bytes each, 3.2 GB.
+const MaxEvents = 50_000_000
 
 // playsLooked is how many sessions of an account are looked through for that of an
 // event, those heard of last first. One beyond takes a second record.
@@ -44,10 +44,10 @@ type Log struct {
 	limits       map[uint64]int
 }
 
-// NewLog returns an empty log of at most MaxNotes.
+// NewLog returns an empty log of at most MaxEvents.
 func NewLog() *Log {
 	return &Log{
-		most: MaxNotes, mostReadings: MaxReadings, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
+		most: MaxEvents, mostReadings: MaxReadings, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
 		texts: newTexts(), wide: map[uint32]Entry{}, beganAt: viewing.MaxAt,
 	}
 }
@@ -70,7 +70,7 @@ func (l *Log) Fold(lease, late time.Duration) {
 	l.leaseUS, l.lateUS = lease.Microseconds(), late.Microseconds()
 }
 
-// Add notes an event whose fate is known. One beyond MaxNotes is only counted: Check
+// Add notes an event whose fate is known. One beyond MaxEvents is only counted: Check
 // then fails.
 func (l *Log) Add(e Entry) {
 	l.mu.Lock()

@@ -241,7 +241,7 @@ func (w *world) goOn(now int64, e Entry) {
 		e.Type, e.ErrorCode = viewing.Error, "stall"
 	case chance < w.restive*5/6:
 		e.Type = keepalive
-		e.RuntimeMS++
+		e.RuntimeMS = runtimeMS + w.random.Int64N(3)
 	default:
 		e.Type = keepalive
 		if w.random.Float64() < 0.15 {

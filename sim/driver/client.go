@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/sim/audit"
 )
 
@@ -71,6 +72,8 @@ func (c *client) send(ctx context.Context, r *request, target int) answer {
 	switch {
 	case mayBeRepeated(status):
 		return answer{again: true, wait: retryAfter(response.Header)}
+	case r.op == results.OpPosition:
+		return positionAnswer(status, body)
 	case !r.isEvent:
 		return readAnswer(status)
 	case status >= 400:

@@ -43,9 +43,12 @@ type Fleet interface {
 	Devices() int
 }
 
-// Log keeps what became of every event that was sent. It is called from many
-// goroutines at once.
-type Log interface{ Add(e audit.Entry) }
+// Log keeps what became of every event that was sent, and what was answered about
+// positions. It is called from many goroutines at once.
+type Log interface {
+	Add(e audit.Entry)
+	AddReading(r audit.Reading)
+}
 
 // Config says what is played against what. All of it must be set, but for WarmUp
 // and Lease.

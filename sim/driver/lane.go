@@ -36,7 +36,7 @@ func newLanes(devices, limit, targets int) []lane {
 // request is one thing a device has to say or to ask.
 type request struct {
 	op      results.Op
-	entry   audit.Entry // of an event
+	entry   audit.Entry // of an event; of a question for a position, of which title of whom
 	isEvent bool
 	asks    bool              // an event that asks to be admitted: a start that was not offline
 	session viewing.SessionID // of an event
@@ -115,6 +115,7 @@ func newQuestion(ask question, with *request) *request {
 	r := &request{method: http.MethodGet, dueUS: with.dueUS, measured: with.measured}
 	switch ask {
 	case whereWasI:
+		r.entry = audit.Entry{Account: e.Account, Profile: e.Profile, Title: e.Title}
 		r.op, r.path = results.OpPosition, fmt.Sprintf("%s/positions/%d", viewer, e.Title)
 	case whatElse:
 		r.op, r.path = results.OpActiveSessions, fmt.Sprintf("/v1/accounts/%d/sessions", e.Account)

@@ -114,6 +114,7 @@ func (d *Driver) note(l *lane, r *request, answer answer, doneUS int64) {
 	}
 	recorder.Record(r.op, r.dueUS, r.sentUS, doneUS, answer.result())
 	if !r.isEvent {
+		d.noteReading(r, answer, doneUS)
 		return
 	}
 	r.entry.LastSentUS, r.entry.DoneUS, r.entry.Fate = r.sentUS, doneUS, answer.fate
@@ -178,6 +179,8 @@ type answer struct {
 	again      bool          // the target could not say: repeat it
 	wait       time.Duration // not before
 	positionMS *int64        // where a start begins
+	read       bool          // where a profile was, or that nothing is known of it
+	reading    audit.Reading // the first
 	failed     bool          // the target said that the request was wrong, or nonsense
 }
 
