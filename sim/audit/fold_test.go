@@ -196,10 +196,11 @@ func (s *story) check(t failer, search time.Duration, fold func(*Log)) (Report, 
 //
 // What each session surely and possibly held is compared too: it decides little in most
 // stories, and all in a few.
-func (s *story) differ(t failer, search time.Duration, fold func(*Log)) (diff string, folded uint32) {
+func (s *story) differ(t failer, search time.Duration, fold func(*Log)) (diff string, folded uint32, unjudged int64) {
 	t.Helper()
 	plain, whole := s.check(t, search, nil)
 	compact, less := s.check(t, search, fold)
+	unjudged = compact.Unjudged
 	leaveOut := map[string]bool{KindLinearizable: plain.Linearizability.Unknown+compact.Linearizability.Unknown > 0}
 	for _, kind := range []string{KindPosition, KindStale} {
 		missing := plain.Violations[kind] - compact.Violations[kind]
@@ -219,9 +220,9 @@ func (s *story) differ(t failer, search time.Duration, fold func(*Log)) (diff st
 		report.Unjudged = 0
 	}
 	if diff := cmp.Diff(heldOf(whole), heldOf(less)); diff != "" {
-		return diff, 0
+		return diff, 0, 0
 	}
-	return cmp.Diff(plain, compact, cmpopts.IgnoreFields(Example{}, "Detail", "History"), cmpopts.EquateEmpty()), whole.notes.length - less.notes.length
+	return cmp.Diff(plain, compact, cmpopts.IgnoreFields(Example{}, "Detail", "History"), cmpopts.EquateEmpty()), whole.notes.length - less.notes.length, unjudged
 }
 
 // heldOf are the times, in microseconds, during which each session of the account surely
@@ -247,17 +248,23 @@ func heldOf(log *Log) map[viewing.SessionID][2][][2]int64 {
 // TestFoldedIsJudgedAlike: whatever the devices do, the network loses and the target
 // tells, a log that folds is judged as one that keeps everything.
 func TestFoldedIsJudgedAlike(t *testing.T) {
-	var folded uint32
+	var folded, questions, unjudged int64
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawStory(t)
-		diff, n := s.differ(t, time.Second, func(l *Log) { l.Fold(testLease, testLate) })
+		diff, less, open := s.differ(t, time.Second, func(l *Log) { l.Fold(testLease, testLate) })
 		if diff != "" {
 			t.Errorf("(-plain +folded):\n%s", diff)
 		}
-		folded += n
+		folded += int64(less)
+		unjudged += open
+		questions += int64(len(s.readings))
 	})
+	t.Logf("%d events folded, %d answers of %d not judged for it", folded, unjudged, questions)
 	if folded == 0 {
 		t.Error("nothing was folded")
+	}
+	if unjudged > questions/10 {
+		t.Errorf("%d of %d answers were not judged, want a tenth at most", unjudged, questions)
 	}
 }
 
@@ -268,7 +275,7 @@ func TestWronglyFoldedIsSeen(t *testing.T) {
 	longer := func(l *Log) { l.Fold(3*testLease, testLate) }
 	for seed := range stories {
 		s := rapid.Custom(drawStory).Example(seed)
-		if diff, _ := s.differ(t, -1, longer); diff != "" {
+		if diff, _, _ := s.differ(t, -1, longer); diff != "" {
 			t.Logf("folded over the end of a lease, story %d is judged otherwise", seed)
 			return
 		}
