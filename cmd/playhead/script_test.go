@@ -46,7 +46,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("ARCHIVE", archive)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip, "violated": violated},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip, "violated": violated, "acknowledged": acknowledged},
 	})
 }
 
@@ -95,6 +95,21 @@ func violated(ts *testscript.TestScript, negated bool, args []string) {
 		if want := slices.Contains(args[1:], kind); want != (n > 0) {
 			ts.Fatalf("%d %s, want some: %v\n%s", n, kind, want, ts.ReadFile("stdout.txt"))
 		}
+	}
+}
+
+// acknowledged DIR N wants the run of the directory to have audited as many acknowledged
+// events.
+func acknowledged(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: acknowledged DIR N")
+	}
+	run, err := results.ReadRun(ts.MkAbs(args[0]))
+	ts.Check(err)
+	want, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	if got := run.Audit.EventsAcknowledged; got < want {
+		ts.Fatalf("%d events acknowledged, want %d at least", got, want)
 	}
 }
 
