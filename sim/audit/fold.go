@@ -11,10 +11,10 @@ import "github.com/playhead-load/playhead/viewing"
 //     middle one said, and no other order of the account's starts and stops explains
 //     more or less;
 //   - no other session of the device was heard of meanwhile, and no event of the
-//     account may still take effect late: nothing else ends that interval;
+//     account may still take effect late: nothing else ends that interval. So it does
+//     not settle what the account had given up, either;
 //   - it is no earlier than the one before, no later than the one after, and tells the
 //     same runtime: the session's beginning, newest position and runtime are theirs;
-//   - it is not the answer that settles what the account had given up;
 //   - it was sent after the newest question of the account that is judged was answered:
 //     that question's answer cannot be its position.
 //
@@ -28,7 +28,7 @@ func (l *Log) fold(h *home, p *play, e *Entry) bool {
 		return false
 	}
 	last := l.notes.at(p.notes)
-	if last.kind != viewing.Keepalive || !last.is(noteFollows) || last.is(notePinned) || last.errorCode > 0 ||
+	if last.kind != viewing.Keepalive || !last.is(noteFollows) || last.errorCode > 0 ||
 		last.firstSentUS <= h.readUS || !l.follows(h, p, last, e) {
 		return false
 	}

@@ -176,7 +176,7 @@ func (l *Log) keep(h *home, p *play, e *Entry) {
 		p.sinceUS = e.FirstSentUS
 	}
 	n, kept := l.notes.add()
-	*kept = note{before: p.notes, flags: flagIf(follows, noteFollows) | flagIf(h.settles(e), notePinned)}
+	*kept = note{before: p.notes, flags: flagIf(follows, noteFollows)}
 	code, coded := l.texts.number(e.ErrorCode)
 	if _, typed := l.texts.number(e.DeviceType); !kept.pack(e, code) || !coded || !typed {
 		kept.flags |= noteWide

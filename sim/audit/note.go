@@ -75,7 +75,6 @@ const (
 	noteResumed uint8 = 8 << iota
 	noteOffline
 	noteFollows // the one before it holds its stream beyond doubt until it is answered
-	notePinned  // it may settle what was given up
 	noteWide    // it does not fit: the log has it whole
 )
 
