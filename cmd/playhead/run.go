@@ -350,7 +350,7 @@ func (r *runner) leader(ctx context.Context) string {
 
 // audit compares what the devices know with what the target answers.
 func (r *runner) audit(ctx context.Context, record *results.Run) error {
-	r.progress.stage("audit: comparing sessions, positions and histories with what the devices know")
+	r.progress.stage("audit: comparing every session, position and history with what the devices know")
 	report, err := r.log.Check(ctx, audit.Options{
 		URLs: r.urls, Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
 		Late: driver.Late, NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),

@@ -65,3 +65,22 @@ func BenchmarkAdd(b *testing.B) {
 		b.Errorf("%d notes of %d sessions: they were not folded", log.notes.length, accounts)
 	}
 }
+
+// BenchmarkJudgeMany judges a million sessions that play, each the only one of its
+// account, without asking a target.
+func BenchmarkJudgeMany(b *testing.B) {
+	const accounts = 1_000_000
+	log := NewLog()
+	log.Fold(minuteLease, testLate)
+	playAndAdd(log, accounts, 3, false)
+	options := testOptions()
+	options.Lease = minuteLease
+	b.ResetTimer()
+	began := processorTime(b)
+	for range b.N {
+		if report := judge(log, options); report.Sessions != accounts || len(report.Violations) > 0 {
+			b.Fatalf("%+v", report)
+		}
+	}
+	b.ReportMetric(float64((processorTime(b)-began).Microseconds())/float64(b.N*accounts), "cpu-µs/session")
+}
