@@ -63,8 +63,8 @@ func sabotageRules(rules viewing.Rules) viewing.Rules {
 	return rules
 }
 
-// place is a title of a profile.
-type place struct {
+// sabotagedPlace is a title of a profile.
+type sabotagedPlace struct {
 	account uint64
 	title   uint32
 	profile uint8
@@ -73,14 +73,14 @@ type place struct {
 // answered are the first positions that were told, and how often one was asked for.
 var answered = struct {
 	mu    sync.Mutex
-	first map[place]viewing.Position
-	times map[place]int
-}{first: map[place]viewing.Position{}, times: map[place]int{}}
+	first map[sabotagedPlace]viewing.Position
+	times map[sabotagedPlace]int
+}{first: map[sabotagedPlace]viewing.Position{}, times: map[sabotagedPlace]int{}}
 
 func sabotagePosition(account uint64, profile uint8, position viewing.Position) viewing.Position {
 	answered.mu.Lock()
 	defer answered.mu.Unlock()
-	at := place{account, position.TitleID, profile}
+	at := sabotagedPlace{account, position.TitleID, profile}
 	if answered.times[at]++; answered.times[at] == 1 {
 		answered.first[at] = position
 	}

@@ -118,15 +118,12 @@ func (l *Log) CheckTarget(ctx context.Context, target Target, options Options) (
 
 func (l *Log) check(ctx context.Context, target Target, atOnce int, options Options) (Report, error) {
 	c := newCheck(options, target)
-	if n := l.overflow(); n > 0 {
-		c.report.Overflowed = n
-		return c.report, fmt.Errorf("audit: incomplete, nothing was judged: %d events beyond the %d that the log holds", n, l.most)
-	}
-	if options.Lease.Microseconds() < l.leaseUS || l.leaseUS > 0 && options.Late.Microseconds() > l.lateUS {
-		return c.report, fmt.Errorf("audit: keepalives were folded by a longer lease or a shorter lateness than %v and %v", options.Lease, options.Late)
+	var err error
+	if c.report.Overflowed, err = l.whole(options); err != nil {
+		return c.report, err
 	}
 	c.judge(l)
-	err := c.ask(ctx, l, atOnce)
+	err = c.ask(ctx, l, atOnce)
 	slices.SortFunc(c.report.Examples, func(a, b Example) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Account, b.Account), a.Session.Compare(b.Session))
 	})
@@ -144,7 +141,7 @@ func newCheck(options Options, target Target) *check {
 // judge judges all for which the target need not be asked, a part of the accounts on
 // each processor. What it finds does not depend on how many there are.
 func (c *check) judge(l *Log) {
-	c.beganAt = l.beganAt
+	c.beganAt, c.report.Unread = l.bounds()
 	accounts := int(l.accounts())
 	c.report.Accounts = int64(accounts)
 	parts := make([]*check, runtime.GOMAXPROCS(0))
@@ -162,7 +159,6 @@ func (c *check) judge(l *Log) {
 	for _, part := range parts {
 		c.join(part)
 	}
-	c.report.Unread = l.unread
 }
 
 func (c *check) judgeHousehold(home *household) {

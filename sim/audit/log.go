@@ -4,6 +4,7 @@
 package audit
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -119,6 +120,10 @@ func (l *Log) fetch(entries []Entry) {
 }
 
 func (l *Log) add(e *Entry) {
+	if l.overflowed > 0 { // nothing will be judged
+		l.overflowed++
+		return
+	}
 	l.beganAt = min(l.beganAt, e.AtMS)
 	h := l.homeOf(e.Account)
 	p := l.playOf(h, e)
@@ -185,11 +190,24 @@ func (l *Log) keep(h *home, p *play, e *Entry) {
 	p.notes = n
 }
 
-// overflow is how many events were not kept.
-func (l *Log) overflow() int64 {
+// whole says whether what was added can be judged by the options.
+func (l *Log) whole(options Options) (overflowed int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.overflowed
+	switch {
+	case l.overflowed > 0:
+		err = fmt.Errorf("audit: incomplete, nothing was judged: %d events beyond the %d that the log holds", l.overflowed, l.most)
+	case options.Lease.Microseconds() < l.leaseUS || l.leaseUS > 0 && options.Late.Microseconds() > l.lateUS:
+		err = fmt.Errorf("audit: keepalives were folded by a longer lease or a shorter lateness than %v and %v", options.Lease, options.Late)
+	}
+	return l.overflowed, err
+}
+
+// bounds are the earliest at, and how many answers were not kept.
+func (l *Log) bounds() (beganAt viewing.Millis, unread int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.beganAt, l.unread
 }
 
 // accounts is how many accounts the log knows, numbered from 1 in the order in which
