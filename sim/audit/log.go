@@ -19,8 +19,8 @@ const MaxEvents = 50_000_000
 // event, those heard of last first. One beyond takes a second record.
 const playsLooked = 64
 
-// Log is everything that the devices did, in memory: with Fold about 200 bytes a
-// session that plays and 270 one that has ended, however many keepalives it has sent
+// Log is everything that the devices did, in memory: with Fold about 260 bytes a
+// session that plays and 330 one that has ended, however many keepalives it has sent
 // (TestMemory measures it); without, 64 bytes more each event. While Check runs, the
 // accounts that it is judging come on top. Device types and error codes are shared
 // with the events. Its methods may be called from any goroutine.
