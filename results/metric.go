@@ -39,6 +39,8 @@ var auditMetrics = []auditMetric{
 	{"audit.false_denials", func(a *Audit) int64 { return a.FalseDenials }},
 	{"audit.position_mismatches", func(a *Audit) int64 { return a.PositionMismatches }},
 	{"audit.history_mismatches", func(a *Audit) int64 { return a.HistoryMismatches }},
+	{"audit.stale_reads", func(a *Audit) int64 { return a.StaleReads }},
+	{"audit.position_regressions", func(a *Audit) int64 { return a.PositionRegressions }},
 	{"audit.events_rejected", func(a *Audit) int64 { return a.EventsRejected }},
 	{"audit.node_crashes", func(a *Audit) int64 { return a.NodeCrashes }},
 	{"audit.replica_mismatches", func(a *Audit) int64 { return a.ReplicaMismatches }},

@@ -133,18 +133,26 @@ type SendLag struct {
 // Audit is what the independent auditor found. Sessions is 0 when nothing was
 // audited, and then no threshold on the audit can pass.
 type Audit struct {
-	Sessions           int64 `json:"sessions"`            // sessions checked
-	EventsAcknowledged int64 `json:"events_acknowledged"` // by their answers they must be there
-	Unacknowledged     int64 `json:"unacknowledged"`      // by their answers, or for want of one, they may be there or not
-	EventsLost         int64 `json:"events_lost"`         // acknowledged, and not there
-	OverAdmissions     int64 `json:"over_admissions"`     // admitted over the limit
-	FalseDenials       int64 `json:"false_denials"`       // denied below it
-	PositionMismatches int64 `json:"position_mismatches"`
-	HistoryMismatches  int64 `json:"history_mismatches"`
-	EventsRejected     int64 `json:"events_rejected"`     // valid, and refused
-	NodeCrashes        int64 `json:"node_crashes"`        // processes that ended by themselves
-	ReplicaMismatches  int64 `json:"replica_mismatches"`  // entries after which two nodes' states differed
-	Uncounted          int64 `json:"uncounted,omitempty"` // sessions whose target does not tell how many events it heard
+	Sessions            int64 `json:"sessions"`            // sessions checked
+	EventsAcknowledged  int64 `json:"events_acknowledged"` // by their answers they must be there
+	Unacknowledged      int64 `json:"unacknowledged"`      // by their answers, or for want of one, they may be there or not
+	EventsLost          int64 `json:"events_lost"`         // acknowledged, and not there
+	OverAdmissions      int64 `json:"over_admissions"`     // admitted over the limit
+	FalseDenials        int64 `json:"false_denials"`       // denied below it
+	PositionMismatches  int64 `json:"position_mismatches"`
+	HistoryMismatches   int64 `json:"history_mismatches"`
+	StaleReads          int64 `json:"stale_reads"`          // positions told during the run that are older than what was acknowledged
+	PositionRegressions int64 `json:"position_regressions"` // positions told during the run that are older than one told before
+	EventsRejected      int64 `json:"events_rejected"`      // valid, and refused
+	NodeCrashes         int64 `json:"node_crashes"`         // processes that ended by themselves
+	ReplicaMismatches   int64 `json:"replica_mismatches"`   // entries after which two nodes' states differed
+	Uncounted           int64 `json:"uncounted,omitempty"`  // sessions whose target does not tell how many events it heard
+
+	Accounts         int64 `json:"accounts"`                  // heard of
+	AccountsReadBack int64 `json:"accounts_read_back"`        // of them, those whose sessions, positions and histories were asked for after the run
+	Readings         int64 `json:"readings"`                  // positions told during the run that were judged
+	ReadingsUnkept   int64 `json:"readings_unkept,omitempty"` // those beyond what the auditor holds
+	Unjudged         int64 `json:"unjudged,omitempty"`        // answers during the run that events which the auditor does not hold by themselves may explain
 
 	Linearizable    *bool           `json:"linearizable"` // nil: not checked, or not decided
 	Linearizability Linearizability `json:"linearizability"`
@@ -162,16 +170,18 @@ type Linearizability struct {
 
 // Example is one violation, shown so that it can be looked for.
 type Example struct {
-	Kind      string `json:"kind"` // events_lost, over_admissions, false_denials, position_mismatches, history_mismatches, linearizable
+	Kind      string `json:"kind"` // the count's name: events_lost, …, linearizable
 	AccountID int64  `json:"account_id"`
 	SessionID string `json:"session_id,omitempty"`
 	Detail    string `json:"detail"`
+	// History is all that the session's device knows, a line an event; of a long one its ends.
+	History []string `json:"history,omitempty"`
 }
 
 // Violations counts what breaks an invariant. An audit that was not made has none.
 func (a *Audit) Violations() int64 {
 	n := a.EventsLost + a.OverAdmissions + a.FalseDenials + a.PositionMismatches + a.HistoryMismatches +
-		a.EventsRejected + a.NodeCrashes + a.ReplicaMismatches + a.Linearizability.Illegal
+		a.StaleReads + a.PositionRegressions + a.EventsRejected + a.NodeCrashes + a.ReplicaMismatches + a.Linearizability.Illegal
 	if a.Linearizable != nil && !*a.Linearizable && a.Linearizability.Illegal == 0 {
 		n++
 	}

@@ -18,6 +18,7 @@ func (p *printer) audit(a *Audit, design string) {
 	if a.Uncounted > 0 {
 		p.line("    %s %s whose events the target does not count: of those only the loss of the newest shows", p.dim("·"), plural(a.Uncounted, "session"))
 	}
+	p.scope(a)
 	for _, m := range auditMetrics {
 		kind := strings.TrimPrefix(m.name, "audit.")
 		if design == External && (kind == "node_crashes" || kind == "replica_mismatches") {
@@ -32,6 +33,20 @@ func (p *printer) audit(a *Audit, design string) {
 		p.examples(a, kind, n)
 	}
 	p.linearizability(a)
+}
+
+// scope says what was judged of less than all.
+func (p *printer) scope(a *Audit) {
+	if a.AccountsReadBack < a.Accounts {
+		p.line("    %s %s of %s read back (%s): lost events and wrong histories are looked for in those", p.dim("·"),
+			FormatCount(a.AccountsReadBack), plural(a.Accounts, "account"), formatShare(float64(a.AccountsReadBack)/float64(a.Accounts)))
+	}
+	if a.ReadingsUnkept > 0 {
+		p.line("    %s %s told during the run not judged: more than the auditor holds", p.dim("·"), plural(a.ReadingsUnkept, "position"))
+	}
+	if a.Unjudged > 0 {
+		p.line("    %s %s during the run not judged: keepalives of which only the number is kept may explain them", p.dim("·"), plural(a.Unjudged, "answer"))
+	}
 }
 
 func (p *printer) linearizability(a *Audit) {
@@ -55,6 +70,19 @@ func (p *printer) linearizability(a *Audit) {
 	}
 }
 
+// historyShown is how many events of a session are shown, the last; run.json has more.
+const historyShown = 10
+
+func (p *printer) history(lines []string, indent string) {
+	if left := len(lines) - historyShown; left > 0 {
+		p.line("%s%s", indent, p.dim(fmt.Sprintf("… %d more in run.json", left)))
+		lines = lines[left:]
+	}
+	for _, l := range lines {
+		p.line("%s%s", indent, p.dim(l))
+	}
+}
+
 // examples shows the first few of a kind, and how many of total that leaves.
 func (p *printer) examples(a *Audit, kind string, total int64) {
 	const indent = "        "
@@ -73,6 +101,9 @@ func (p *printer) examples(a *Audit, kind string, total int64) {
 		}
 		for _, l := range Wrap(strings.TrimPrefix(text+": "+e.Detail, ": "), summaryWidth-len(indent)) {
 			p.line("%s%s", indent, p.dim(l))
+		}
+		if shown == 1 {
+			p.history(e.History, indent+"  ")
 		}
 	}
 	if shown > 0 && total > shown {

@@ -39,8 +39,11 @@ func summarySamples() map[string]*Run {
 	violated.Audit.Linearizability = Linearizability{AccountsChecked: 1500, Illegal: 1, Unknown: 3}
 	for _, account := range []int64{42, 43, 44, 45} {
 		violated.Audit.Examples = append(violated.Audit.Examples, Example{Kind: "events_lost", AccountID: account,
-			SessionID: "01935b6e-2c1a-7c3e-9d1f-5a0c6e1b2d3f", Detail: "keepalive 7 was acknowledged at 31.2s and is not in the session's history: last_seq is 6"})
+			SessionID: "01935b6e-2c1a-7c3e-9d1f-5a0c6e1b2d3f", Detail: "keepalive 7 was acknowledged at 31.2s and is not in the session's history: last_seq is 6",
+			History: []string{"1.200 s: start seq 0 at 0 ms: accepted at 1.210 s", "until 31.190 s: 6 keepalives, accepted", "31.190 s: keepalive seq 7 at 29990 ms: accepted at 31.200 s"}})
 	}
+	violated.Audit.StaleReads, violated.Audit.Unjudged = 2, 1
+	violated.Audit.Accounts, violated.Audit.AccountsReadBack, violated.Audit.ReadingsUnkept = 1500, 15, 7
 	violated.Audit.Examples = append(violated.Audit.Examples,
 		Example{Kind: "over_admissions", AccountID: 7, Detail: "3 sessions at 12.1s, max_streams 2"},
 		Example{Kind: "linearizable", AccountID: 9, Detail: "start at 4.2s was admitted while two others were active"})

@@ -42,7 +42,7 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // scenario reads the whole document; it is complete only when no problem was noted.
 func (d *decoder) scenario(root ast.Node) *Scenario {
 	m := d.mapping("", root, "name", "description", "seed", "population", "start_at", "duration", "warm_up",
-		"time_scale", "target", "load", "faults", "thresholds")
+		"time_scale", "target", "load", "audit", "faults", "thresholds")
 	s := &Scenario{StartAt: 20*time.Hour + 30*time.Minute, Duration: time.Minute, TimeScale: 1}
 
 	d.name(m, &s.Name)
@@ -60,6 +60,7 @@ func (d *decoder) scenario(root ast.Node) *Scenario {
 		func(x float64) bool { return x > 0 && x <= MaxTimeScale })
 	nodesKnown := d.target(m, &s.Target)
 	d.load(m, &s.Load)
+	d.audit(m, &s.Audit)
 	d.faults(m, s, durationKnown, nodesKnown)
 	d.thresholds(m, s)
 	return s
@@ -142,7 +143,7 @@ func (d *decoder) parameters(m *mapping, p *Population) {
 	}
 }
 
-// scale reads a share of the population, as 1/N or as a number.
+// scale reads a share, as 1/N or as a number.
 func (d *decoder) scale(m *mapping, key string, into *float64) {
 	const expected = "a fraction such as 1/4000, or a number above 0, at most 1"
 	node := m.value(key)
@@ -226,6 +227,11 @@ func (d *decoder) load(root *mapping, l *Traffic) {
 	d.whole(m, "connections", &connections, 1, MaxConnections)
 	d.duration(m, "timeout", &l.Timeout, shortest)
 	l.Connections = int(connections)
+}
+
+func (d *decoder) audit(root *mapping, a *Audit) {
+	*a = Audit{ReadBack: 1}
+	d.scale(d.section(root, "audit", "read_back"), "read_back", &a.ReadBack)
 }
 
 // list reads a list of at most limit entries; an absent one is empty.

@@ -19,6 +19,7 @@ type document struct {
 	TimeScale   float64            `yaml:"time_scale"`
 	Target      targetDocument     `yaml:"target"`
 	Load        loadDocument       `yaml:"load"`
+	Audit       auditDocument      `yaml:"audit"`
 	Faults      []faultDocument    `yaml:"faults,omitempty"`
 	Thresholds  yaml.MapSlice      `yaml:"thresholds,omitempty"` // in order, so no map
 }
@@ -44,6 +45,10 @@ type loadDocument struct {
 	Timeout     string `yaml:"timeout"`
 }
 
+type auditDocument struct {
+	ReadBack float64 `yaml:"read_back"`
+}
+
 type faultDocument struct {
 	At           string    `yaml:"at"`
 	Kind         FaultKind `yaml:"kind"`
@@ -62,7 +67,8 @@ func (s *Scenario) encode() ([]byte, error) {
 			Design: s.Target.Design, Nodes: s.Target.Nodes, Keepalive: s.Target.Keepalive.String(),
 			Lease: s.Target.Lease.String(), DefaultStreams: s.Target.DefaultStreams,
 		},
-		Load: loadDocument{Connections: s.Load.Connections, Timeout: s.Load.Timeout.String()},
+		Load:  loadDocument{Connections: s.Load.Connections, Timeout: s.Load.Timeout.String()},
+		Audit: auditDocument(s.Audit),
 	}
 	for _, f := range s.Faults {
 		fault := faultDocument{At: f.At.String(), Kind: f.Kind}

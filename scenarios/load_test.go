@@ -26,6 +26,7 @@ warm_up: 8s
 time_scale: 30
 target: {design: raft, nodes: 5, keepalive: 30s, lease: 90s, default_streams: 4}
 load: {connections: 32, timeout: 3s}
+audit: {read_back: 1/50}
 faults: [{at: 20s, kind: kill-leader, restart_after: 5s}]
 thresholds:
   start.response_ms: ["p(99)<500"]
@@ -38,6 +39,7 @@ thresholds:
 		Duration:   50 * time.Second, WarmUp: 8 * time.Second, TimeScale: 30,
 		Target: Target{Design: "raft", Nodes: 5, Keepalive: 30 * time.Second, Lease: 90 * time.Second, DefaultStreams: 4},
 		Load:   Traffic{Connections: 32, Timeout: 3 * time.Second},
+		Audit:  Audit{ReadBack: 1.0 / 50},
 		Faults: []Fault{{At: 20 * time.Second, Kind: KillLeader, RestartAfter: 5 * time.Second}},
 		Thresholds: []results.Threshold{
 			{Metric: "start.response_ms", Expression: "p(99)<500", Aggregation: "p", Percentile: 99, Operator: "<", Bound: 500},
@@ -80,6 +82,7 @@ func TestDefaults(t *testing.T) {
 		Duration:   time.Minute, WarmUp: 10 * time.Second, TimeScale: 1,
 		Target: Target{Design: "raft", Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2},
 		Load:   Traffic{Connections: 64, Timeout: 10 * time.Second},
+		Audit:  Audit{ReadBack: 1},
 		Raw:    []byte(source),
 	}
 	data := []byte(source)

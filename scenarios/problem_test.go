@@ -42,7 +42,7 @@ var badScenarios = []struct {
 6:8: unknown key "timeouts" in load, did you mean "timeout"?
 6:22: unknown key "speed" in load, expected connections or timeout
 10:5: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
-11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, faults or thresholds`},
+11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, audit, faults or thresholds`},
 	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<2\"]\n", `
 3:1: duplicate key "name", first in line 1
 6:3: duplicate key "nodes", first in line 5
@@ -81,6 +81,7 @@ var badScenarios = []struct {
 4:13: time_scale: expected a number above 0, at most 3600, got .inf
 5:17: target.nodes: expected a whole number from 1 to 7, got 9
 6:21: load.connections: expected a whole number from 1 to 10000, got 1.5`},
+	{"nothing to read back", "name: x\n" + population + "audit: {read_back: 0}\n", `3:20: audit.read_back: expected a fraction such as 1/4000, or a number above 0, at most 1, got 0`},
 	{"impossible durations", "name: x\n" + population + "duration: 0s\nwarm_up: -1s\ntarget: {keepalive: soon, lease: 25h}\nload: {timeout: 0s}\n", `
 3:11: duration: expected a duration of 1ms or more, got "0s"
 4:10: warm_up: expected a duration that is not negative, got "-1s"
@@ -111,7 +112,7 @@ var badScenarios = []struct {
 9:7: thresholds.stop.errors: "p(99)<1": metric stop.errors takes rate or count, not p(99)
 10:7: thresholds.stop.errors: "p(101)<1": expected a percentile from 0 to 100, got p(101)`},
 	{"a metric unlike any", "name: x\n" + population + "thresholds: {beauty: [\"max<\"]}\n", `
-3:14: thresholds: unknown metric "beauty"; expected audit.events_lost, audit.over_admissions, audit.false_denials, audit.position_mismatches, audit.history_mismatches, audit.events_rejected, audit.node_crashes, audit.replica_mismatches, faults.recovered_after_ms, load.achieved_ratio, or <operation>.response_ms, service_ms, errors or denied with an operation of operations, start, keepalive, pause, resume, seek, telemetry, error, stop, upload, position, history, continue-watching or active-sessions
+3:14: thresholds: unknown metric "beauty"; expected audit.events_lost, audit.over_admissions, audit.false_denials, audit.position_mismatches, audit.history_mismatches, audit.stale_reads, audit.position_regressions, audit.events_rejected, audit.node_crashes, audit.replica_mismatches, faults.recovered_after_ms, load.achieved_ratio, or <operation>.response_ms, service_ms, errors or denied with an operation of operations, start, keepalive, pause, resume, seek, telemetry, error, stop, upload, position, history, continue-watching or active-sessions
 3:23: thresholds.beauty: "max<": ` + expectedThreshold},
 	{"two documents", "---\nname: x\n" + population + "---\nname: y\n", `5:1: expected one document in the file, here begins another`},
 	{"anchors, aliases, merges, tags, directives", "%YAML 1.2\n---\nname: &a x\ndescription: *a\n<<: {a: b}\nseed: !!int 3\n", `

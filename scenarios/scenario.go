@@ -25,6 +25,7 @@ type Scenario struct {
 
 	Target     Target
 	Load       Traffic
+	Audit      Audit
 	Faults     []Fault             // in the order of their At
 	Thresholds []results.Threshold // in the order of the file, Metric filled in
 
@@ -55,6 +56,11 @@ type Target struct {
 type Traffic struct {
 	Connections int           // 1 … 10,000; default 64
 	Timeout     time.Duration // of one request; default 10s
+}
+
+// Audit says how much is asked of the target after the run.
+type Audit struct {
+	ReadBack float64 // share of accounts that are asked about, 0 < x ≤ 1; default 1
 }
 
 // Fault is one thing that goes wrong on purpose.

@@ -173,7 +173,7 @@ func (s *Server) getPosition(c echo.Context) error {
 	}
 	scratch := scratches.Get().(*scratch)
 	defer scratch.free()
-	scratch.answer = appendPosition(scratch.answer[:0], position)
+	scratch.answer = appendPosition(scratch.answer[:0], sabotagePosition(accountID, profileID, position))
 	return writeJSON(c, http.StatusOK, scratch.answer)
 }
 
@@ -202,7 +202,7 @@ func (s *Server) getPositions(c echo.Context) error {
 		found := positionsDTO{Positions: []positionDTO{}}
 		for _, id := range titles {
 			if position, ok := state.Position(accountID, profileID, id); ok {
-				found.Positions = append(found.Positions, positionOf(position))
+				found.Positions = append(found.Positions, positionOf(sabotagePositions(position)))
 			}
 		}
 		return found, nil
@@ -233,7 +233,7 @@ func (s *Server) getHistory(c echo.Context) error {
 	}
 	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
 		page, next, err := state.History(now, accountID, profileID, after, limit)
-		return viewsDTO{Views: viewsOf(page), NextCursor: cursorText(next)}, err
+		return viewsDTO{Views: viewsOf(sabotageHistory(page)), NextCursor: cursorText(next)}, err
 	})
 }
 

@@ -4,11 +4,17 @@ package server
 
 import "github.com/playhead-load/playhead/viewing"
 
-// The three hooks by which a server built with the tag `sabotage` breaks its
-// promises, so that tests can see the auditor find out. Here they do nothing.
+// The hooks by which a server built with the tag `sabotage` breaks its promises, so that
+// tests can see the auditor find out. Here they do nothing.
 
-func sabotageDrops(*viewing.Event) bool { return false }
+func sabotageOutcome(*viewing.Event) (viewing.Outcome, bool) { return viewing.Outcome{}, false }
 
 func sabotageLimit(streams int) int { return streams }
 
 func sabotageRules(rules viewing.Rules) viewing.Rules { return rules }
+
+func sabotagePosition(_ uint64, _ uint8, position viewing.Position) viewing.Position { return position }
+
+func sabotagePositions(position viewing.Position) viewing.Position { return position }
+
+func sabotageHistory(page []viewing.View) []viewing.View { return page }

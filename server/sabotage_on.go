@@ -6,30 +6,46 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"sync"
 
 	"github.com/playhead-load/playhead/viewing"
 )
 
 // A server built with the tag `sabotage` breaks the promise that the environment
-// variable names: drop-acknowledged acknowledges one event in 1,000 and forgets
-// it, diverge does so with other events on each node, ignore-limit admits every stream, lower-limit admits one stream an account
-// whatever its plan. It exists to be caught.
+// variable names. It exists to be caught.
+//
+//   - drop-acknowledged acknowledges one event in 1,000 and forgets it;
+//   - diverge does so with other events on each node;
+//   - reject calls one event in 1,000 wrong;
+//   - crash ends the node n3 at one event in 1,000;
+//   - ignore-limit admits every stream;
+//   - lower-limit admits one stream an account, whatever its plan;
+//   - old-positions answers a question for one position as it did the first time;
+//   - rewind-positions does so every second time;
+//   - shift-positions tells positions that are asked for together a millisecond late;
+//   - forget-view leaves the oldest view of a page of history out.
 var sabotage = os.Getenv("PLAYHEAD_SABOTAGE")
 
 // own is another number in each process.
 var own = rand.Uint32()
 
-// sabotageDrops picks by identity, so that every node forgets the same events, or each
-// node others.
-func sabotageDrops(e *viewing.Event) bool {
+// sabotageOutcome picks by identity, so that every node treats the same events so, or
+// each node others.
+func sabotageOutcome(e *viewing.Event) (viewing.Outcome, bool) {
 	identity := append(e.SessionID[:], byte(e.Seq>>24), byte(e.Seq>>16), byte(e.Seq>>8), byte(e.Seq))
-	switch sabotage {
-	case "drop-acknowledged":
-		return crc32.ChecksumIEEE(identity)%1000 == 0
-	case "diverge":
-		return crc32.Update(own, crc32.IEEETable, identity)%1000 == 0
+	picked := crc32.ChecksumIEEE(identity)%1000 == 0
+	switch {
+	case sabotage == "drop-acknowledged" && picked:
+		return viewing.Outcome{Status: viewing.Accepted}, true
+	case sabotage == "diverge" && crc32.Update(own, crc32.IEEETable, identity)%1000 == 0:
+		return viewing.Outcome{Status: viewing.Accepted}, true
+	case sabotage == "reject" && picked:
+		return viewing.Outcome{Status: viewing.Rejected}, true
+	case sabotage == "crash" && picked && slices.Contains(os.Args, "n3"):
+		os.Exit(1)
 	}
-	return false
+	return viewing.Outcome{}, false
 }
 
 func sabotageLimit(streams int) int {
@@ -45,4 +61,45 @@ func sabotageLimit(streams int) int {
 func sabotageRules(rules viewing.Rules) viewing.Rules {
 	rules.DefaultStreams = sabotageLimit(rules.DefaultStreams)
 	return rules
+}
+
+// sabotagedPlace is a title of a profile.
+type sabotagedPlace struct {
+	account uint64
+	title   uint32
+	profile uint8
+}
+
+// answered are the first positions that were told, and how often one was asked for.
+var answered = struct {
+	mu    sync.Mutex
+	first map[sabotagedPlace]viewing.Position
+	times map[sabotagedPlace]int
+}{first: map[sabotagedPlace]viewing.Position{}, times: map[sabotagedPlace]int{}}
+
+func sabotagePosition(account uint64, profile uint8, position viewing.Position) viewing.Position {
+	answered.mu.Lock()
+	defer answered.mu.Unlock()
+	at := sabotagedPlace{account, position.TitleID, profile}
+	if answered.times[at]++; answered.times[at] == 1 {
+		answered.first[at] = position
+	}
+	if sabotage == "old-positions" || sabotage == "rewind-positions" && answered.times[at]%2 == 1 {
+		return answered.first[at]
+	}
+	return position
+}
+
+func sabotagePositions(position viewing.Position) viewing.Position {
+	if sabotage == "shift-positions" {
+		position.PositionMS++
+	}
+	return position
+}
+
+func sabotageHistory(page []viewing.View) []viewing.View {
+	if sabotage == "forget-view" {
+		return page[:max(0, len(page)-1)]
+	}
+	return page
 }

@@ -128,9 +128,9 @@ func (v *fold) applyEvents(c *command) (any, error) {
 		if err := c.event(&v.decoder, e); err != nil {
 			return nil, err
 		}
-		if sabotageDrops(e) {
+		if outcome, broken := sabotageOutcome(e); broken {
 			observe()
-			outcomes = append(outcomes, viewing.Outcome{Status: viewing.Accepted})
+			outcomes = append(outcomes, outcome)
 			continue
 		}
 		if pending++; pending == eventsAtOnce {

@@ -248,6 +248,7 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 
 // prepare tells the target the accounts' plans, and the auditor.
 func (r *runner) prepare(ctx context.Context) error {
+	r.log.Fold(r.lease(), driver.Late)
 	limits := map[uint64]int{}
 	for account, streams := range r.traffic.limits {
 		r.log.SetLimit(account, streams)
@@ -356,17 +357,22 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	report, err := r.log.Check(ctx, audit.Options{
 		URLs: r.urls, Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
 		Late: driver.Late, NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
+		ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
 	})
 	record.Audit = results.Audit{
 		Sessions: report.Sessions, EventsAcknowledged: report.Acknowledged, Unacknowledged: report.Unanswered,
-		EventsLost:         report.Violations[audit.KindLost],
-		OverAdmissions:     report.Violations[audit.KindOverAdmission],
-		FalseDenials:       report.Violations[audit.KindFalseDenial],
-		PositionMismatches: report.Violations[audit.KindPosition],
-		HistoryMismatches:  report.Violations[audit.KindHistory],
-		EventsRejected:     report.Violations[audit.KindRejected],
-		Uncounted:          report.Uncounted,
-		Linearizable:       report.Linearizability.Verdict(),
+		EventsLost:          report.Violations[audit.KindLost],
+		OverAdmissions:      report.Violations[audit.KindOverAdmission],
+		FalseDenials:        report.Violations[audit.KindFalseDenial],
+		PositionMismatches:  report.Violations[audit.KindPosition],
+		HistoryMismatches:   report.Violations[audit.KindHistory],
+		EventsRejected:      report.Violations[audit.KindRejected],
+		StaleReads:          report.Violations[audit.KindStale],
+		PositionRegressions: report.Violations[audit.KindRegression],
+		Uncounted:           report.Uncounted,
+		Accounts:            report.Accounts, AccountsReadBack: report.ReadBack,
+		Readings: report.Readings, ReadingsUnkept: report.Unread, Unjudged: report.Unjudged,
+		Linearizable: report.Linearizability.Verdict(),
 		Linearizability: results.Linearizability{
 			AccountsChecked: report.Linearizability.Checked,
 			Illegal:         report.Linearizability.Illegal,
@@ -375,7 +381,7 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	}
 	for _, e := range report.Examples {
 		record.Audit.Examples = append(record.Audit.Examples, results.Example{
-			Kind: e.Kind, AccountID: int64(e.Account), SessionID: e.Session.String(), Detail: e.Detail,
+			Kind: e.Kind, AccountID: int64(e.Account), SessionID: e.Session.String(), Detail: e.Detail, History: e.History,
 		})
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/sim/target/targettest"
 )
 
@@ -45,7 +46,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("ARCHIVE", archive)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip, "violated": violated, "acknowledged": acknowledged},
 	})
 }
 
@@ -72,6 +73,43 @@ func exits(ts *testscript.TestScript, negated bool, args []string) {
 	got := command.ProcessState.ExitCode()
 	if !slices.Contains(strings.Split(args[0], "|"), fmt.Sprint(got)) {
 		ts.Fatalf("exit code %d, want %s (%v)\nstdout:\n%s\nstderr:\n%s", got, args[0], err, ts.ReadFile("stdout.txt"), ts.ReadFile("stderr.txt"))
+	}
+}
+
+// violated DIR KIND… wants the run of the directory to count violations of these kinds
+// and of no others.
+func violated(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) == 0 {
+		ts.Fatalf("usage: violated DIR KIND…")
+	}
+	run, err := results.ReadRun(ts.MkAbs(args[0]))
+	ts.Check(err)
+	a := &run.Audit
+	counts := map[string]int64{
+		"events_lost": a.EventsLost, "over_admissions": a.OverAdmissions, "false_denials": a.FalseDenials,
+		"position_mismatches": a.PositionMismatches, "history_mismatches": a.HistoryMismatches,
+		"stale_reads": a.StaleReads, "position_regressions": a.PositionRegressions, "events_rejected": a.EventsRejected,
+		"node_crashes": a.NodeCrashes, "replica_mismatches": a.ReplicaMismatches, "linearizable": a.Linearizability.Illegal,
+	}
+	for kind, n := range counts {
+		if want := slices.Contains(args[1:], kind); want != (n > 0) {
+			ts.Fatalf("%d %s, want some: %v\n%s", n, kind, want, ts.ReadFile("stdout.txt"))
+		}
+	}
+}
+
+// acknowledged DIR N wants the run of the directory to have audited as many acknowledged
+// events.
+func acknowledged(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: acknowledged DIR N")
+	}
+	run, err := results.ReadRun(ts.MkAbs(args[0]))
+	ts.Check(err)
+	want, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	if got := run.Audit.EventsAcknowledged; got < want {
+		ts.Fatalf("%d events acknowledged, want %d at least", got, want)
 	}
 }
 

@@ -67,10 +67,10 @@ func (c *check) listedActive(home *household, ids []viewing.SessionID, askedUS, 
 	for _, p := range home.playbacks {
 		switch {
 		case listed[p.id] && !meets(home.possiblyHeld(p, c.leaseUS()), askedUS, answeredUS):
-			c.violation(KindHistory, p, 1, "listed as active, though it holds no stream: "+p.told())
+			c.violation(KindHistory, p, 1, "listed as active, though it holds no stream")
 		case !listed[p.id] && c.mustBeActive(home, p, askedUS, answeredUS):
-			c.violation(KindHistory, p, 1, fmt.Sprintf("not listed as active %.3f s into the run, though it holds a stream: %s",
-				seconds(askedUS), p.told()))
+			c.violation(KindHistory, p, 1, fmt.Sprintf("not listed as active %.3f s into the run, though it holds a stream",
+				seconds(askedUS)))
 		}
 		delete(listed, p.id)
 	}

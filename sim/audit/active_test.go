@@ -76,7 +76,7 @@ func askActive(t *testing.T, server *httptest.Server, options Options, events []
 		options: options, target: &reader{client: server.Client(), urls: []string{server.URL}},
 		report: Report{Violations: map[string]int64{}}, examples: map[string]int{},
 	}
-	if err := c.active(t.Context(), log.index().household(testAccount, options)); err != nil {
+	if err := c.active(t.Context(), log.household(1, options)); err != nil {
 		t.Fatal(err)
 	}
 	return c.report

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/playhead-load/playhead/sim/random"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -24,6 +26,8 @@ const (
 	KindHistory       = "history_mismatches"
 	KindRejected      = "events_rejected"
 	KindLinearizable  = "linearizable"
+	KindStale         = "stale_reads"
+	KindRegression    = "position_regressions"
 )
 
 // Bounds of an audit.
@@ -48,6 +52,10 @@ type Options struct {
 	// Search is how long a linearization of one account is searched for at most;
 	// 0: half a second, below 0: it is not.
 	Search time.Duration
+	// ReadBack is the share of accounts, above 0 and at most 1, that the target is asked
+	// about; Seed decides which. 0: all. What needs no question is judged of all.
+	ReadBack float64
+	Seed     uint64
 	// NowUS is the clock of the log's entries. With it the list of active sessions is
 	// also judged by their leases; nil: only by what ended them.
 	NowUS    func() int64
@@ -59,7 +67,12 @@ type Report struct {
 	Sessions     int64
 	Acknowledged int64            // events that must be there
 	Unanswered   int64            // events that may be there
+	Accounts     int64            // that the log knows
+	ReadBack     int64            // of them, those that the target was asked about
+	Readings     int64            // answers about positions during the run that were judged
+	Unread       int64            // such answers beyond the log's bound
 	Uncounted    int64            // sessions whose events the target does not count: one lost in the middle is not seen
+	Unjudged     int64            // answers that a folded keepalive may explain
 	Overflowed   int64            // events beyond the log's bound: if there are any, nothing was judged
 	Violations   map[string]int64 // by kind
 	Examples     []Example        // the first few of each kind
@@ -73,6 +86,7 @@ type Example struct {
 	Account uint64
 	Session viewing.SessionID
 	Detail  string
+	History []string // all that the session's device knows, a line an event; of a long session its ends
 }
 
 type check struct {
@@ -103,46 +117,96 @@ func (l *Log) CheckTarget(ctx context.Context, target Target, options Options) (
 }
 
 func (l *Log) check(ctx context.Context, target Target, atOnce int, options Options) (Report, error) {
-	c := &check{
-		options: options, target: target,
-		report:   Report{Violations: map[string]int64{}},
-		examples: map[string]int{},
+	c := newCheck(options, target)
+	var err error
+	if c.report.Overflowed, err = l.whole(options); err != nil {
+		return c.report, err
 	}
-	if n := l.overflow(); n > 0 {
-		c.report.Overflowed = n
-		return c.report, fmt.Errorf("audit: incomplete, nothing was judged: %d events beyond the %d that the log holds", n, l.most)
-	}
-	known := l.index()
-	c.judge(known)
-	err := c.ask(ctx, known, atOnce)
+	c.judge(l)
+	err = c.ask(ctx, l, atOnce)
 	slices.SortFunc(c.report.Examples, func(a, b Example) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Account, b.Account), a.Session.Compare(b.Session))
 	})
 	return c.report, err
 }
 
-// judge judges all for which the target need not be asked.
-func (c *check) judge(known *index) {
-	c.beganAt = known.beganAt
-	for _, account := range known.accounts {
-		home := known.household(account, c.options)
-		c.rejected(home)
-		c.streams(home)
-		c.linearize(home)
+func newCheck(options Options, target Target) *check {
+	return &check{
+		options: options, target: target,
+		report:   Report{Violations: map[string]int64{}},
+		examples: map[string]int{},
+	}
+}
+
+// judge judges all for which the target need not be asked, a part of the accounts on
+// each processor. What it finds does not depend on how many there are.
+func (c *check) judge(l *Log) {
+	c.beganAt, c.report.Unread = l.bounds()
+	accounts := int(l.accounts())
+	c.report.Accounts = int64(accounts)
+	parts := make([]*check, runtime.GOMAXPROCS(0))
+	var judging sync.WaitGroup
+	for i := range parts {
+		part := newCheck(c.options, c.target)
+		part.beganAt, parts[i] = c.beganAt, part
+		judging.Go(func() {
+			for number := accounts*i/len(parts) + 1; number <= accounts*(i+1)/len(parts); number++ {
+				part.judgeHousehold(l.household(uint32(number), c.options))
+			}
+		})
+	}
+	judging.Wait()
+	for _, part := range parts {
+		c.join(part)
+	}
+}
+
+func (c *check) judgeHousehold(home *household) {
+	for _, p := range home.playbacks {
+		c.report.Sessions++
+		c.report.Acknowledged += int64(p.must)
+		c.report.Unanswered += int64(p.may)
+	}
+	c.rejected(home)
+	c.streams(home)
+	c.readings(home)
+	c.linearize(home)
+}
+
+// join adds what was found of the accounts that come next.
+func (c *check) join(part *check) {
+	r, more := &c.report, &part.report
+	r.Sessions += more.Sessions
+	r.Acknowledged += more.Acknowledged
+	r.Unanswered += more.Unanswered
+	r.Readings += more.Readings
+	r.Unjudged += more.Unjudged
+	r.Linearizability.Checked += more.Linearizability.Checked
+	r.Linearizability.Illegal += more.Linearizability.Illegal
+	r.Linearizability.Unknown += more.Linearizability.Unknown
+	for kind, n := range more.Violations {
+		r.Violations[kind] += n
+	}
+	for _, example := range more.Examples {
+		if c.examples[example.Kind]++; c.examples[example.Kind] <= examplesPerKind {
+			r.Examples = append(r.Examples, example)
+		}
 	}
 }
 
 // ask judges what the target answers now, of a few accounts at once.
-func (c *check) ask(ctx context.Context, known *index, atOnce int) error {
+func (c *check) ask(ctx context.Context, l *Log, atOnce int) error {
 	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for i, account := range known.accounts {
-		if asking.Err() != nil {
-			break
+	accounts := l.accounts()
+	for number := uint32(1); number <= accounts && asking.Err() == nil; number++ {
+		if !c.readsBack(l.account(number)) {
+			continue
 		}
-		group.Go(func() error { return c.household(asking, known.household(account, c.options)) })
+		c.report.ReadBack++
+		group.Go(func() error { return c.household(asking, l.household(number, c.options)) })
 		if c.options.Progress != nil {
-			c.options.Progress(i+1, len(known.accounts))
+			c.options.Progress(int(number), int(accounts))
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -152,6 +216,15 @@ func (c *check) ask(ctx context.Context, known *index, atOnce int) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
+}
+
+// readBackDomain is the use of the seed in random.Key.
+const readBackDomain = 32
+
+// readsBack says whether the target is asked about an account.
+func (c *check) readsBack(account uint64) bool {
+	share := c.options.ReadBack
+	return share == 0 || share == 1 || float64(random.Key(c.options.Seed, readBackDomain, account)) < share*(1<<64)
 }
 
 func (c *check) household(ctx context.Context, home *household) error {
@@ -232,26 +305,8 @@ func (c *check) violation(kind string, p *playback, count int64, detail string) 
 	defer c.mu.Unlock()
 	c.report.Violations[kind] += count
 	if c.examples[kind]++; c.examples[kind] <= examplesPerKind {
-		c.report.Examples = append(c.report.Examples, Example{kind, p.account, p.id, detail})
+		c.report.Examples = append(c.report.Examples, Example{kind, p.account, p.id, detail, p.history()})
 	}
 }
-
-// told is the session's history in a line: each event's seq, type and fate.
-func (p *playback) told() string {
-	const most = 12
-	text := ""
-	for i := max(0, len(p.entries)-most); i < len(p.entries); i++ {
-		e := &p.entries[i]
-		text += fmt.Sprintf(" %d %v %v at %.3f s,", e.Seq, e.Type, e.Fate, seconds(e.DoneUS))
-	}
-	if len(p.entries) > most {
-		text = " …" + text
-	}
-	return "device" + text[:max(0, len(text)-1)]
-}
-
-var fateNames = [...]string{"unanswered", "accepted", "known", "denied", "rejected"}
-
-func (f Fate) String() string { return fateNames[f] }
 
 func seconds(us int64) float64 { return float64(us) / 1e6 }

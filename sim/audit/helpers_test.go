@@ -59,7 +59,7 @@ func logOf(limit int, entries ...Entry) *Log {
 // judge makes the part of an audit for which no target is needed.
 func judge(log *Log, options Options) Report {
 	c := &check{options: options, report: Report{Violations: map[string]int64{}}, examples: map[string]int{}}
-	c.judge(log.index())
+	c.judge(log)
 	return c.report
 }
 

@@ -15,6 +15,9 @@ const forever = int64(1) << 60
 type entry struct {
 	Entry
 	playback *playback
+	// folded is how many keepalives of the session there were between the entry before
+	// and this one, all like it, and each sent while the one before it held the stream.
+	folded int
 	// fromUS is the earliest moment of what was answered: an event told as new, or
 	// denied, was decided by its last try; one that was known, by any of them.
 	fromUS int64
@@ -87,24 +90,26 @@ type household struct {
 	limit     int
 	playbacks []*playback
 	devices   map[uint64]*screen
+	readings  []Reading // by profile, title and when they were asked for
 }
 
-// household is what an account's devices know, worked out of the log anew each time
-// so that no more of them are in memory than are being judged.
-func (x *index) household(account uint64, options Options) *household {
-	home := &household{id: account, limit: x.log.limit(account, options.DefaultStreams)}
-	told := x.of(account)
-	entries := make([]entry, len(told))
+// household is what the devices of the account with that number know, worked out of the
+// log anew each time so that no more of them are in memory than are being judged.
+func (l *Log) household(number uint32, options Options) *household {
+	home := &household{readings: l.readingsOf(number)}
+	var told []entry
+	home.id, home.limit, told = l.tell(number, options.DefaultStreams)
 	var play *playback
 	first := 0
-	for i, e := range told {
+	for i := range told {
+		e := &told[i]
 		if play == nil || play.id != e.Session {
 			play = &playback{id: e.Session, account: e.Account, device: e.Device, title: e.Title, profile: e.Profile}
 			home.playbacks = append(home.playbacks, play)
 			first = i
 		}
-		entries[i] = entry{Entry: *e, playback: play}
-		play.entries = entries[first : i+1 : i+1]
+		e.playback = play
+		play.entries = told[first : i+1 : i+1]
 	}
 	home.conclude(options.Late.Microseconds())
 	return home
@@ -126,7 +131,7 @@ func (h *household) conclude(lateUS int64) {
 			case e.Fate == Unanswered:
 				e.untilUS = settled.after(e.DoneUS) + lateUS
 			case e.retried():
-				e.untilUS = max(e.DoneUS, settled.after(e.LastSentUS)+lateUS)
+				e.untilUS = e.DoneUS + lateUS // its own answer settles the tries before
 			}
 			e.overtaken = newerSentUS < e.DoneUS
 			e.stopSentUS, e.stoppedUS = stopSentUS, stoppedUS
@@ -141,7 +146,7 @@ func (h *household) conclude(lateUS int64) {
 			}
 			switch {
 			case e.there():
-				p.must++
+				p.must += 1 + e.folded
 			case e.maybeThere():
 				p.may++
 			}

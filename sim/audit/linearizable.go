@@ -206,6 +206,7 @@ func (b *builder) contact(e *entry) {
 	case e.admits():
 		b.admit(e)
 	case e.there():
+		b.bridge(e)
 		b.settle()
 		op := b.op(contactOp, e)
 		op.expireUS, op.goneUS = e.fromUS+b.leaseUS-guardUS(b.leaseUS), e.DoneUS+b.leaseUS+guardUS(b.leaseUS)
@@ -222,18 +223,28 @@ func (b *builder) contact(e *entry) {
 
 // admit takes a contact that was told that it holds a stream.
 func (b *builder) admit(e *entry) {
-	if b.run != nil && e.DoneUS <= b.sure {
+	sure := b.home.sureUS(e.playback, e, b.leaseUS)
+	if b.run != nil && (e.DoneUS <= b.sure || e.folded > 0 && e.DoneUS <= sure) {
 		b.loose = nil // it held all the time: they have changed nothing
 		b.run.renewed = e
 	} else {
+		b.bridge(e)
 		b.settle()
 		b.run = b.op(contactOp, e)
 		b.run.promise = admitted
 		b.mine = append(b.mine, b.run)
 	}
-	b.sure = max(b.sure, b.home.sureUS(e.playback, e, b.leaseUS))
+	b.sure = max(b.sure, sure)
 	b.run.expireUS = e.fromUS + b.leaseUS - guardUS(b.leaseUS)
 	b.run.goneUS = e.DoneUS + b.leaseUS + guardUS(b.leaseUS)
+}
+
+// bridge lets the run last as long as what was folded into e may have made it: whether
+// that renewed the stream, or another session had taken it, is open.
+func (b *builder) bridge(e *entry) {
+	if e.folded > 0 && b.run != nil {
+		b.run.goneUS = max(b.run.goneUS, e.FirstSentUS+b.leaseUS+guardUS(b.leaseUS))
+	}
 }
 
 // settle ends the run.

@@ -4,100 +4,54 @@
 package audit
 
 import (
-	"cmp"
-	"hash/fnv"
-	"maps"
+	"fmt"
 	"slices"
-	"strconv"
 	"sync"
+	"time"
 
 	"github.com/playhead-load/playhead/viewing"
 )
 
-// Fate is what a device was told of an event, in the end.
-type Fate uint8
+// MaxEvents bounds a log: the events that it keeps whole take 64 bytes each, 3.2 GB.
+const MaxEvents = 50_000_000
 
-// The fates of an event.
-const (
-	Unanswered Fate = iota // sent, never answered: it may be there or not
-	Accepted               // it is there, and its session plays if it says so
-	Known                  // it was there already
-	Denied                 // its session holds no stream; there all the same, unless it is a start
-	Rejected               // it is not there
-)
+// playsLooked is how many sessions of an account are looked through for that of an
+// event, those heard of last first. One beyond takes a second record.
+const playsLooked = 64
 
-// Entry is one event as its device knows it. Times are microseconds on the
-// driver's clock; what it took several tries to say was first sent at
-// FirstSentUS and last at LastSentUS.
-type Entry struct {
-	Session     viewing.SessionID
-	Account     uint64
-	Device      uint64
-	Title       uint32
-	Seq         uint32
-	Profile     uint8
-	Type        viewing.EventType
-	Fate        Fate
-	Resumed     bool // a start without a position; PositionMS is the answer's, if there was one
-	Offline     bool // played without a connection: it holds no stream
-	AtMS        viewing.Millis
-	PositionMS  int64
-	PlayedMS    int64
-	RebufferMS  int64
-	RuntimeMS   int64  // 0: not told
-	Bitrates    uint64 // HashBitrates of bitrate_ms
-	DeviceType  string
-	ErrorCode   string // "": none
-	FirstSentUS int64
-	LastSentUS  int64
-	DoneUS      int64
-}
-
-// NewEntry is the entry of an event that was not sent yet.
-func NewEntry(e *viewing.Event) Entry {
-	return Entry{
-		Session: e.SessionID, Account: e.AccountID, Device: e.DeviceID, Title: e.TitleID,
-		Seq: e.Seq, Profile: e.ProfileID, Type: e.Type, Resumed: e.ResumePos, Offline: e.Offline,
-		AtMS: e.At, PositionMS: e.PositionMS, PlayedMS: e.PlayedMS, RebufferMS: e.RebufferMS,
-		RuntimeMS: e.RuntimeMS, Bitrates: HashBitrates(e.BitrateMS), DeviceType: e.DeviceType, ErrorCode: e.ErrorCode,
-	}
-}
-
-// HashBitrates stands for a session's bitrate usage, whatever the order of its
-// rungs.
-func HashBitrates(rates []viewing.Bitrate) uint64 {
-	var sum uint64
-	for _, rate := range rates {
-		h := fnv.New64a()
-		_, _ = h.Write([]byte(rate.Kbps + "=" + strconv.FormatInt(rate.PlayedMS, 10)))
-		sum += h.Sum64()
-	}
-	return sum
-}
-
-// MaxEvents bounds a log: at less than 180 bytes an event while it is checked, 3.6 GB.
-const MaxEvents = 20_000_000
-
-// blockEntries is how many entries the log's memory grows by, so that it never
-// holds a second copy of itself.
-const blockEntries = 1 << 12
-
-// Log is everything that the devices did, in memory: 153 bytes an event, and while
-// Check runs 4 more for an index, and the accounts that it is asking about, readers of
-// them at once (9 an event in all in TestMemory, besides garbage not yet collected).
-// Device types and error codes are shared with the events. Its methods may be called
-// from any goroutine.
+// Log is everything that the devices did, in memory: with Fold about 260 bytes a
+// session that plays and 330 one that has ended, however many keepalives it has sent
+// (TestMemory measures it); without, 64 bytes more each event. While Check runs, the
+// accounts that it is judging come on top. Device types and error codes are shared
+// with the events. Its methods may be called from any goroutine.
 type Log struct {
-	mu         sync.Mutex
-	blocks     [][]Entry // all full but the last; what is in them does not change
-	events     int
-	most       int
-	overflowed int64
-	limits     map[uint64]int
+	mu        sync.Mutex
+	leaseUS   int64 // 0: nothing is folded
+	lateUS    int64
+	homes     pages[home]
+	plays     pages[play]
+	notes     pages[note]
+	readings  pages[reading]
+	byAccount map[uint64]uint32 // the numbers of homes
+	texts     texts
+	wide      map[uint32]Entry // what does not fit into its note, by the note's number
+	beganAt   viewing.Millis   // the earliest at
+	fetched   uint32           // so that fetch is not left out
+
+	most         uint32
+	mostReadings uint32
+	overflowed   int64
+	unread       int64
+	limits       map[uint64]int
 }
 
 // NewLog returns an empty log of at most MaxEvents.
-func NewLog() *Log { return &Log{most: MaxEvents, limits: map[uint64]int{}} }
+func NewLog() *Log {
+	return &Log{
+		most: MaxEvents, mostReadings: MaxReadings, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
+		texts: newTexts(), wide: map[uint32]Entry{}, beganAt: viewing.MaxAt,
+	}
+}
 
 // SetLimit notes how many streams an account may have.
 func (l *Log) SetLimit(account uint64, maxStreams int) {
@@ -106,79 +60,204 @@ func (l *Log) SetLimit(account uint64, maxStreams int) {
 	l.limits[account] = maxStreams
 }
 
-func (l *Log) limit(account uint64, otherwise int) int {
+// Fold lets the log fold keepalives that no judgement needs, from now on. Check must
+// then be told of the same lease, or a longer one, and of the same lateness, or a
+// shorter one. A session's events must first be sent in the order of their seq, and be
+// added in the order in which they ended, but for less than the time between two
+// keepalives: what comes later than that may make a judgement milder, not wrong.
+func (l *Log) Fold(lease, late time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if limit, ok := l.limits[account]; ok {
-		return limit
-	}
-	return otherwise
+	l.leaseUS, l.lateUS = lease.Microseconds(), late.Microseconds()
 }
 
-// Add notes an event whose fate is known. One beyond MaxEvents is only counted:
-// Check then fails.
+// Add notes an event whose fate is known. One beyond MaxEvents is only counted: Check
+// then fails.
 func (l *Log) Add(e Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.events == l.most {
+	l.add(&e)
+}
+
+// AddAll is Add for each of the entries, which are copied. Many at once cost less each.
+func (l *Log) AddAll(entries []Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for batch := range slices.Chunk(entries, fetchedAtOnce) {
+		l.fetch(batch)
+		for i := range batch {
+			l.add(&batch[i])
+		}
+	}
+}
+
+// fetchedAtOnce is as many events as the processor's nearer caches hold the notes of.
+const fetchedAtOnce = 64
+
+// fetch has the processor bring what the events will look at, all at once: one after
+// another, each would wait for memory.
+func (l *Log) fetch(entries []Entry) {
+	var buffer [fetchedAtOnce]uint32
+	numbers := buffer[:0]
+	for i := range entries {
+		if n := l.byAccount[entries[i].Account]; n > 0 {
+			numbers = append(numbers, n)
+		}
+	}
+	for i, n := range numbers {
+		numbers[i] = l.homes.at(n).plays
+	}
+	for i, n := range numbers {
+		if n > 0 {
+			numbers[i] = l.plays.at(n).notes
+		}
+	}
+	for _, n := range numbers {
+		if n > 0 {
+			l.fetched += l.notes.at(n).seq
+		}
+	}
+}
+
+func (l *Log) add(e *Entry) {
+	if l.overflowed > 0 { // nothing will be judged
 		l.overflowed++
 		return
 	}
-	if l.events%blockEntries == 0 {
-		var block []Entry // the first one grows: most logs are small
-		if l.events > 0 {
-			block = make([]Entry, 0, blockEntries)
-		}
-		l.blocks = append(l.blocks, block)
+	l.beganAt = min(l.beganAt, e.AtMS)
+	h := l.homeOf(e.Account)
+	p := l.playOf(h, e)
+	if !l.fold(h, p, e) {
+		l.keep(h, p, e)
 	}
-	last := len(l.blocks) - 1
-	l.blocks[last] = append(l.blocks[last], e)
-	l.events++
+	p.lastUS = max(p.lastUS, e.DoneUS)
+	h.heard(e)
 }
 
-// overflow is how many events were not kept.
-func (l *Log) overflow() int64 {
+// homeOf finds an account, or begins it. It is valid until the next one begins.
+func (l *Log) homeOf(account uint64) *home {
+	if n, known := l.byAccount[account]; known {
+		return l.homes.at(n)
+	}
+	n, h := l.homes.add()
+	*h = home{account: account}
+	l.byAccount[account] = n
+	return h
+}
+
+// playOf finds the event's session in its account, or begins it, and puts it first. It
+// is valid until the next one begins.
+func (l *Log) playOf(h *home, e *Entry) *play {
+	link := &h.plays
+	for range playsLooked {
+		n := *link
+		if n == 0 {
+			break
+		}
+		p := l.plays.at(n)
+		if p.id == e.Session && p.device == e.Device && p.title == e.Title && p.profile == e.Profile &&
+			l.texts.list[p.deviceType] == e.DeviceType {
+			*link = p.next
+			h.plays, p.next = n, h.plays
+			return p
+		}
+		link = &p.next
+	}
+	n, p := l.plays.add()
+	deviceType, _ := l.texts.number(e.DeviceType)
+	*p = play{id: e.Session, device: e.Device, title: e.Title, profile: e.Profile, deviceType: deviceType, next: h.plays}
+	h.plays = n
+	return p
+}
+
+// keep notes the event whole.
+func (l *Log) keep(h *home, p *play, e *Entry) {
+	if l.notes.length == l.most {
+		l.overflowed++
+		return
+	}
+	follows := p.notes > 0 && l.follows(h, p, l.notes.at(p.notes), e)
+	if !follows {
+		p.sinceUS = e.FirstSentUS
+	}
+	n, kept := l.notes.add()
+	*kept = note{before: p.notes, flags: flagIf(follows, noteFollows)}
+	code, coded := l.texts.number(e.ErrorCode)
+	if _, typed := l.texts.number(e.DeviceType); !kept.pack(e, code) || !coded || !typed {
+		kept.flags |= noteWide
+		l.wide[n] = *e
+	}
+	p.notes = n
+}
+
+// whole says whether what was added can be judged by the options.
+func (l *Log) whole(options Options) (overflowed int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.overflowed
+	switch {
+	case l.overflowed > 0:
+		err = fmt.Errorf("audit: incomplete, nothing was judged: %d events beyond the %d that the log holds", l.overflowed, l.most)
+	case options.Lease.Microseconds() < l.leaseUS || l.leaseUS > 0 && options.Late.Microseconds() > l.lateUS:
+		err = fmt.Errorf("audit: keepalives were folded by a longer lease or a shorter lateness than %v and %v", options.Lease, options.Late)
+	}
+	return l.overflowed, err
 }
 
-// index finds a log's events by their account.
-type index struct {
-	log      *Log
-	blocks   [][]Entry
-	accounts []uint64          // sorted
-	newest   map[uint64]uint32 // by account: the number of its last event, from 1
-	before   []uint32          // by event: the number of the one before it of its account, 0 for none
-	beganAt  viewing.Millis    // the earliest at
-}
-
-// index is of what was added until now.
-func (l *Log) index() *index {
+// bounds are the earliest at, and how many answers were not kept.
+func (l *Log) bounds() (beganAt viewing.Millis, unread int64) {
 	l.mu.Lock()
-	x := &index{log: l, blocks: slices.Clone(l.blocks), before: make([]uint32, 0, l.events)}
-	l.mu.Unlock()
-	x.newest, x.beganAt = map[uint64]uint32{}, viewing.MaxAt
-	for _, block := range x.blocks {
-		for i := range block {
-			e := &block[i]
-			x.beganAt = min(x.beganAt, e.AtMS)
-			x.before = append(x.before, x.newest[e.Account])
-			x.newest[e.Account] = uint32(len(x.before))
-		}
-	}
-	x.accounts = slices.Sorted(maps.Keys(x.newest))
-	return x
+	defer l.mu.Unlock()
+	return l.beganAt, l.unread
 }
 
-// of are an account's events by session and seq.
-func (x *index) of(account uint64) []*Entry {
-	var entries []*Entry
-	for n := x.newest[account]; n > 0; n = x.before[n-1] {
-		entries = append(entries, &x.blocks[(n-1)/blockEntries][(n-1)%blockEntries])
+// accounts is how many accounts the log knows, numbered from 1 in the order in which
+// they were first heard of.
+func (l *Log) accounts() uint32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.homes.length
+}
+
+// account is the account of that number.
+func (l *Log) account(number uint32) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.homes.at(number).account
+}
+
+// tell is what the devices of an account have told, by session and seq, and its limit.
+func (l *Log) tell(number uint32, otherwise int) (account uint64, limit int, told []entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.homes.at(number)
+	limit, ok := l.limits[h.account]
+	if !ok {
+		limit = otherwise
 	}
-	slices.SortFunc(entries, func(a, b *Entry) int {
-		return cmp.Or(a.Session.Compare(b.Session), cmp.Compare(a.Seq, b.Seq))
-	})
-	return entries
+	for n := h.plays; n > 0; {
+		p := l.plays.at(n)
+		from := len(told)
+		for m := p.notes; m > 0; {
+			kept := l.notes.at(m)
+			told = append(told, entry{Entry: l.unpack(h, p, m), folded: int(kept.folded)})
+			m = kept.before
+		}
+		slices.Reverse(told[from:])
+		n = p.next
+	}
+	if !slices.IsSortedFunc(told, inOrder) {
+		slices.SortStableFunc(told, inOrder)
+	}
+	return h.account, limit, told
+}
+
+func (l *Log) unpack(h *home, p *play, n uint32) Entry {
+	kept := l.notes.at(n)
+	if kept.is(noteWide) {
+		return l.wide[n]
+	}
+	e := kept.unpack()
+	e.Account, e.Session, e.Device, e.Title, e.Profile = h.account, p.id, p.device, p.title, p.profile
+	e.DeviceType, e.ErrorCode = l.texts.list[p.deviceType], l.texts.list[kept.errorCode]
+	return e
 }

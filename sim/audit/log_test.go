@@ -3,8 +3,11 @@ package audit
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,34 +25,76 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// TestMemory measures what a log takes for an event, and what Check adds to it while
-// the target is asked.
-func TestMemory(t *testing.T) {
-	const (
-		accounts = 2000
-		each     = 100 // events of one
-		asks     = 3   // of one account: session, positions, history
-	)
-	before := heap()
-	log := NewLog()
-	for seq := range uint32(each) {
-		for account := range uint64(accounts) {
-			e := viewing.Event{
-				AccountID: account + 1, DeviceID: 1, ProfileID: 1, TitleID: 1, Seq: seq, Type: viewing.Keepalive, DeviceType: "tv",
-			}
-			binary.BigEndian.PutUint64(e.SessionID[:], account+1)
-			entry := NewEntry(&e)
-			entry.Fate, entry.FirstSentUS, entry.LastSentUS, entry.DoneUS = Accepted, int64(seq), int64(seq), int64(seq)+1
-			log.Add(entry)
+// playAndAdd adds a session of each account to a log, a keepalive a minute after another.
+func playAndAdd(log *Log, accounts uint64, keepalives uint32, ends bool) {
+	say := func(account uint64, seq uint32, kind viewing.EventType) {
+		e := viewing.Event{
+			AccountID: account, DeviceID: account, ProfileID: 1, TitleID: 1, Seq: seq, Type: kind, DeviceType: "tv",
+			At: viewing.MinAt + viewing.Millis(seq)*60_000, PlayedMS: int64(seq) * 60_000,
+		}
+		binary.BigEndian.PutUint64(e.SessionID[:], account)
+		entry := NewEntry(&e)
+		entry.Fate, entry.FirstSentUS = Accepted, int64(seq)*60e6+int64(account)
+		entry.LastSentUS, entry.DoneUS = entry.FirstSentUS, entry.FirstSentUS+5000
+		log.Add(entry)
+	}
+	for seq := range keepalives + 1 {
+		kind := keepalive
+		if seq == 0 {
+			kind = start
+		}
+		for account := range accounts {
+			say(account+1, seq, kind)
 		}
 	}
+	if ends {
+		for account := range accounts {
+			say(account+1, keepalives+1, stop)
+		}
+	}
+}
+
+// minuteLease is the terms of a server to which a device speaks once a minute.
+const minuteLease = 150 * time.Second
+
+// TestMemory measures what a log takes for a session, however many keepalives it sends,
+// and what Check adds to it while the target is asked.
+func TestMemory(t *testing.T) {
+	const (
+		accounts = 40_000
+		checked  = 2000
+		asks     = 3 // of one account: session, positions, history
+	)
+	for _, c := range []struct {
+		name       string
+		keepalives uint32
+		ends       bool
+		most       float64
+	}{
+		{"that plays, after 3 keepalives", 3, false, 270},
+		{"that plays, after 30 keepalives", 30, false, 270},
+		{"that has ended, after 30 keepalives", 30, true, 335},
+	} {
+		before := heap()
+		log := NewLog()
+		log.Fold(minuteLease, testLate)
+		playAndAdd(log, accounts, c.keepalives, c.ends)
+		perSession := float64(heap()-before) / accounts
+		t.Logf("%.1f bytes a session %s", perSession, c.name)
+		if perSession > c.most {
+			t.Errorf("the log takes %.1f bytes a session %s, want %v at most", perSession, c.name, c.most)
+		}
+		runtime.KeepAlive(log)
+	}
+	log := NewLog()
+	playAndAdd(log, checked, 50, false)
 	logged := heap()
 	var asking sync.Mutex // while it is measured all others wait for their answers, and make no garbage
 	var asked, checking int64
 	server := httptest.NewServer(handlerFunc(func(string, string) string {
 		asking.Lock()
 		defer asking.Unlock()
-		if asked++; asked == accounts*asks/2 {
+		if asked++; asked == checked*asks/2 {
 			checking = heap()
 		}
 		return ""
@@ -61,13 +106,9 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	runtime.KeepAlive(log)
-	const events = accounts * each
-	perEvent, added := float64(logged-before)/events, float64(checking-logged)/events
-	t.Logf("%.1f bytes an event, and %.1f while it is checked", perEvent, added)
-	if perEvent > 160 {
-		t.Errorf("the log takes %.1f bytes an event, want 160 at most", perEvent)
-	}
 	// The accounts being asked about are a hundredth of all here.
+	added := float64(checking-logged) / (checked * 51)
+	t.Logf("while it is checked %.1f bytes an event more", added)
 	if checking == 0 || added > 16 {
 		t.Errorf("Check adds %.1f bytes an event after %d questions, want 16 at most", added, asked)
 	}
@@ -89,29 +130,75 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// TestManyBlocks: an index finds the events of each account through all of a log.
-func TestManyBlocks(t *testing.T) {
-	const events, accounts = 2*blockEntries + 5, 7
+// TestManyPages: a log tells each account's events as they were added, through all of its
+// pages, whatever is in them.
+func TestManyPages(t *testing.T) {
+	const events, accounts = 2*pageLength + 5, 7
 	log := NewLog()
+	added := map[uint64]map[uint32]Entry{}
+	random := rand.New(rand.NewPCG(1, 0))
 	for i := range uint32(events) {
-		log.Add(Entry{Account: uint64(i % accounts), Seq: events - i})
+		e := strangeEntry(random)
+		e.Account, e.Seq = uint64(i%accounts), events-i
+		e.Session[0] = byte(e.Account)
+		if added[e.Account] == nil {
+			added[e.Account] = map[uint32]Entry{}
+		}
+		added[e.Account][e.Seq] = e
+		log.Add(e)
 	}
-	known, found := log.index(), 0
-	if len(known.accounts) != accounts {
-		t.Fatalf("%d accounts, want %d", len(known.accounts), accounts)
+	if log.accounts() != accounts {
+		t.Fatalf("%d accounts, want %d", log.accounts(), accounts)
 	}
-	for _, account := range known.accounts {
-		last := uint32(0)
-		for _, e := range known.of(account) {
-			if e.Account != account || e.Seq <= last {
-				t.Fatalf("account %d has seq %d of account %d after %d", account, e.Seq, e.Account, last)
+	for number := range uint32(accounts) {
+		account, _, told := log.tell(number+1, 0)
+		if len(told) != len(added[account]) || !slices.IsSortedFunc(told, inOrder) {
+			t.Fatalf("account %d has %d events, want %d by session and seq", account, len(told), len(added[account]))
+		}
+		for _, e := range told {
+			if want := added[account][e.Seq]; e.Entry != want || e.folded != 0 {
+				t.Fatalf("told %+v\nwant %+v", e, want)
 			}
-			last = e.Seq
-			found++
 		}
 	}
-	if found != events {
-		t.Errorf("%d events, want %d", found, events)
+}
+
+// strangeEntry is an entry whose numbers are small, at their bounds, or beyond what a
+// note holds.
+func strangeEntry(random *rand.Rand) Entry {
+	number := func() int64 {
+		return []int64{0, 1, math.MaxUint32, math.MaxUint32 + 1, viewing.MaxMediaMS}[random.IntN(5)]
+	}
+	text := func() string { return []string{"", "tv", "stall"}[random.IntN(3)] }
+	e := Entry{
+		Session: viewing.SessionID{0, byte(random.IntN(3))}, Device: uint64(random.IntN(2)), Title: uint32(random.IntN(2)),
+		Profile: uint8(random.IntN(6)), Type: viewing.EventTypes[random.IntN(8)], Fate: Fate(random.IntN(5)),
+		Resumed: random.IntN(2) == 0, Offline: random.IntN(2) == 0, AtMS: viewing.Millis(number()),
+		PositionMS: number(), PlayedMS: number(), RebufferMS: number(), RuntimeMS: number(), Bitrates: random.Uint64(),
+		DeviceType: text(), ErrorCode: text(), FirstSentUS: number(),
+	}
+	if random.IntN(2) == 0 {
+		e.PositionMS, e.PlayedMS, e.RebufferMS, e.RuntimeMS = 1, 2, 3, 4 // it fits
+	}
+	e.LastSentUS, e.DoneUS = e.FirstSentUS+number(), e.FirstSentUS+number()
+	return e
+}
+
+// TestManyTexts: more device types than there are numbers for are told all the same.
+func TestManyTexts(t *testing.T) {
+	log := NewLog()
+	const types = math.MaxUint16 + 10
+	for i := range uint32(types) {
+		log.Add(Entry{Account: 1, Device: 1, Seq: i, DeviceType: fmt.Sprint("type ", i)})
+	}
+	_, _, told := log.tell(1, 0)
+	for i, e := range told {
+		if want := fmt.Sprint("type ", i); e.DeviceType != want {
+			t.Fatalf("device type %q, want %q", e.DeviceType, want)
+		}
+	}
+	if len(told) != types {
+		t.Errorf("%d events, want %d", len(told), types)
 	}
 }
 

@@ -80,7 +80,7 @@ func (c *check) position(plays []*playback, answer *Position) {
 	if answer != nil {
 		said = fmt.Sprintf("the target says %d ms by session %v", answer.PositionMS, answer.SessionID)
 	}
-	c.violation(KindPosition, of, 1, fmt.Sprintf("profile %d title %d: %s; %s: %s", of.profile, of.title, told, said, of.told()))
+	c.violation(KindPosition, of, 1, fmt.Sprintf("profile %d title %d: %s; %s", of.profile, of.title, told, said))
 }
 
 func tellsPosition(e *entry, answer *Position) bool {
@@ -88,6 +88,41 @@ func tellsPosition(e *entry, answer *Position) bool {
 		return false
 	}
 	return e.PositionMS == answer.PositionMS || !e.placed()
+}
+
+// toldOf is what a target knew of a title of a profile while it was asked.
+type toldOf struct {
+	must   *entry   // the latest that it knew for sure, nil if none
+	may    []*entry // those that it may have known besides
+	folded bool     // it may have known a keepalive that was folded
+}
+
+// told is what the target knew from fromUS, or later, until toUS, other than one event.
+func (h *household) told(profile uint8, title uint32, fromUS, toUS int64, but *entry) (known toldOf) {
+	for _, p := range h.playbacks {
+		if p.profile != profile || p.title != title {
+			continue
+		}
+		for i := range p.entries {
+			e := &p.entries[i]
+			known.folded = known.folded || e.folded > 0 && fromUS <= e.DoneUS && p.entries[i-1].DoneUS < toUS
+			switch {
+			case e == but:
+			case e.there() && e.DoneUS < fromUS:
+				if known.must == nil || latest(&e.Entry, &known.must.Entry) > 0 {
+					known.must = e
+				}
+			case (e.there() || e.maybeThere()) && e.FirstSentUS <= toUS:
+				known.may = append(known.may, e)
+			}
+		}
+	}
+	return known
+}
+
+// notBefore says whether e is not earlier than what was known for sure.
+func (k *toldOf) notBefore(e *entry) bool {
+	return k.must == nil || latest(&e.Entry, &k.must.Entry) > 0
 }
 
 // resumes judges where the playback's starts without a position were told to begin:
@@ -102,35 +137,28 @@ func (c *check) resumes(home *household, p *playback) {
 }
 
 func (c *check) resume(home *household, p *playback, start *entry) {
-	var must *entry
-	var may []*entry
-	for _, other := range home.playbacks {
-		if other.profile != p.profile || other.title != p.title {
-			continue
-		}
-		for i := range other.entries {
-			e := &other.entries[i]
-			switch {
-			case e == start:
-			case e.there() && e.DoneUS < start.fromUS:
-				if must == nil || latest(&e.Entry, &must.Entry) > 0 {
-					must = e
-				}
-			case (e.there() || e.maybeThere()) && e.FirstSentUS <= start.DoneUS:
-				may = append(may, e)
-			}
-		}
-	}
+	known := home.told(p.profile, p.title, start.fromUS, start.DoneUS, start)
+	must := known.must
 	switch {
 	case must != nil && (must.PositionMS == start.PositionMS || !must.placed()),
 		must == nil && (start.PositionMS == 0 || c.options.Used):
 		return
 	}
-	for _, e := range may {
-		if (must == nil || latest(&e.Entry, &must.Entry) > 0) && (e.PositionMS == start.PositionMS || !e.placed()) {
+	for _, e := range known.may {
+		if known.notBefore(e) && (e.PositionMS == start.PositionMS || !e.placed()) {
 			return
 		}
 	}
+	if known.folded {
+		c.report.Unjudged++
+		return
+	}
+	c.misplaced(p, start, must)
+}
+
+// misplaced tells of a start that was not resumed where must, nil if nothing was told
+// before, had left the title.
+func (c *check) misplaced(p *playback, start, must *entry) {
 	known := "nothing was told of it before"
 	if must != nil {
 		known = fmt.Sprintf("seq %d of session %v had told %d ms", must.Seq, must.Session, must.PositionMS)
@@ -174,7 +202,7 @@ func (c *check) history(home *household, profile uint8, views []View) {
 	}
 	for id, p := range told {
 		if p.must > 0 && !listed[id] {
-			c.violation(KindHistory, p, 1, fmt.Sprintf("profile %d: the history lacks the session: %s", profile, p.told()))
+			c.violation(KindHistory, p, 1, fmt.Sprintf("profile %d: the history lacks the session", profile))
 		}
 	}
 }
@@ -182,7 +210,7 @@ func (c *check) history(home *household, profile uint8, views []View) {
 // listedWrong says in what a listed view differs from what the device told.
 func (p *playback) listedWrong(v *View) string {
 	if p.must+p.may == 0 {
-		return "the history has a session that was denied or rejected, and did nothing: " + p.told()
+		return "the history has a session that was denied or rejected, and did nothing"
 	}
 	if v.TitleID != p.title || v.DeviceID != 0 && v.DeviceID != p.device { // no device has the id 0: it was left out
 		return fmt.Sprintf("told: title %d device %d; listed: title %d device %d", p.title, p.device, v.TitleID, v.DeviceID)
@@ -192,7 +220,7 @@ func (p *playback) listedWrong(v *View) string {
 		if v.DeviceType != nil {
 			kind = *v.DeviceType
 		}
-		return fmt.Sprintf("listed: played %d ms, at %d ms, device type %s, which was not told last: %s", v.PlayedMS, v.PositionMS, kind, p.told())
+		return fmt.Sprintf("listed: played %d ms, at %d ms, device type %s, which was not told last", v.PlayedMS, v.PositionMS, kind)
 	}
 	return p.viewWrong(v)
 }
@@ -234,5 +262,5 @@ func (p *playback) startedWrong(v *View) string {
 			return ""
 		}
 	}
-	return fmt.Sprintf("it began at %d there: %s", began, p.told())
+	return fmt.Sprintf("it began at %d there", began)
 }

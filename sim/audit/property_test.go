@@ -15,6 +15,7 @@ import (
 type truth struct {
 	limit    int
 	sessions map[viewing.SessionID]*played
+	events   []Entry // that it has, each once
 }
 
 type played struct {
@@ -25,6 +26,45 @@ type played struct {
 	admitted bool
 	holds    bool
 	seenMS   int64
+	placedMS int64 // where its start without a position began
+}
+
+// tell is hear, and notes what is there. A start without a position learns where it begins.
+func (x *truth) tell(nowUS int64, e *Entry) (fate Fate, positionMS int64) {
+	known := x.sessions[e.Session] != nil && x.sessions[e.Session].heard[e.Seq]
+	positionMS = e.PositionMS
+	if e.Resumed {
+		positionMS = x.position(e)
+		if known {
+			positionMS = x.sessions[e.Session].placedMS
+		}
+	}
+	fate = x.hear(nowUS, e)
+	if s := x.sessions[e.Session]; s != nil && s.heard[e.Seq] && !known {
+		s.placedMS = positionMS
+		x.events = append(x.events, *e)
+		x.events[len(x.events)-1].PositionMS = positionMS
+	}
+	return fate, positionMS
+}
+
+// position is where the profile is in the title.
+func (x *truth) position(e *Entry) int64 {
+	if last := latestOf(x.events, e.Profile, e.Title); last != nil {
+		return last.PositionMS
+	}
+	return 0
+}
+
+func latestOf(events []Entry, profile uint8, title uint32) *Entry {
+	var last *Entry
+	for i := range events {
+		e := &events[i]
+		if e.Profile == profile && e.Title == title && (last == nil || latest(e, last) > 0) {
+			last = e
+		}
+	}
+	return last
 }
 
 // hear takes one try of an event and answers it.
@@ -111,16 +151,18 @@ func (s *played) note(e *Entry) Fate {
 
 // world plays devices against the truth over a bad network, in the order of time.
 type world struct {
-	random *rand.Rand
-	truth  truth
-	log    []Entry
-	queue  []task // by time
-	names  uint16
-	lastUS int64
+	random   *rand.Rand
+	truth    truth
+	log      []Entry
+	readings []Reading
+	queue    []task // by time
+	names    uint16
+	lastUS   int64
 
 	lossy   float64 // share of requests, and of answers, that are lost
 	devices int
 	endUS   int64
+	restive float64 // share of events that are followed by no keepalive
 }
 
 type task struct {
@@ -145,7 +187,11 @@ func (w *world) run() *Log {
 		w.lastUS = next.atUS
 		next.do(next.atUS)
 	}
-	return logOf(w.truth.limit, w.log...)
+	log := logOf(w.truth.limit, w.log...)
+	for _, r := range w.readings {
+		log.AddReading(r)
+	}
+	return log
 }
 
 // begin plays one session of a device, and then the next.
@@ -155,21 +201,47 @@ func (w *world) begin(now int64, device uint64) {
 	}
 	w.names++
 	e := Entry{
-		Session: viewing.SessionID{byte(w.names >> 8), byte(w.names), 1}, Account: testAccount, Device: device, Title: 7,
-		Profile: uint8(device), Type: start,
+		Session: viewing.SessionID{byte(w.names >> 8), byte(w.names), 1}, Account: testAccount, Device: device,
+		Title: 7 + w.random.Uint32N(2), Profile: 1 + uint8(device)%2, Type: start, Resumed: w.random.IntN(2) == 0,
+		DeviceType: deviceType, RuntimeMS: runtimeMS,
 	}
 	w.say(now, e, func(now int64, e Entry) { w.goOn(now, e) })
+	w.ask(now, &e)
+}
+
+// ask asks where the profile is in the title, and again a while later.
+func (w *world) ask(now int64, e *Entry) {
+	r := Reading{Account: e.Account, Profile: e.Profile, Title: e.Title, AskedUS: now}
+	w.at(now+w.between(10, 50_000), func(now int64) {
+		if last := latestOf(w.truth.events, e.Profile, e.Title); last != nil {
+			r.Known, r.Session, r.AtMS, r.PositionMS = true, last.Session, last.AtMS, last.PositionMS
+		}
+		w.at(now+w.between(10, 50_000), func(now int64) {
+			r.AnsweredUS = now
+			w.readings = append(w.readings, r)
+			if w.random.IntN(2) == 0 {
+				w.at(now+w.between(10, 20e6), func(now int64) { w.ask(now, e) })
+			}
+		})
+	})
 }
 
 // goOn does what comes after an event of a session.
 func (w *world) goOn(now int64, e Entry) {
 	next := now + w.between(1, 2e6)
 	switch chance := w.random.Float64(); {
-	case e.Fate == Denied, e.Type == stop, chance < 0.1: // the last: it falls silent
+	case e.Fate == Denied, e.Type == stop, chance < w.restive/3: // the last: it falls silent
 		w.at(next, func(now int64) { w.begin(now, e.Device) })
 		return
-	case chance < 0.3:
+	case chance < w.restive*2/3:
 		e.Type = stop
+	case chance < w.restive*3/4:
+		e.Type = viewing.Pause
+	case chance < w.restive*4/5:
+		e.Type, e.ErrorCode = viewing.Error, "stall"
+	case chance < w.restive*5/6:
+		e.Type = keepalive
+		e.RuntimeMS = runtimeMS + w.random.Int64N(3)
 	default:
 		e.Type = keepalive
 		if w.random.Float64() < 0.15 {
@@ -177,12 +249,20 @@ func (w *world) goOn(now int64, e Entry) {
 		}
 	}
 	e.Seq++
+	e.Resumed = false
 	w.at(next, func(now int64) { w.say(now, e, w.goOn) })
 }
 
 // say makes up to three tries of an event, a second to wait for each.
 func (w *world) say(now int64, e Entry, done func(now int64, e Entry)) {
 	e.FirstSentUS = now
+	e.AtMS = viewing.MinAt + viewing.Millis(now/1000)
+	if w.random.IntN(30) == 0 {
+		e.AtMS -= viewing.Millis(w.random.IntN(5000)) // its clock was set back
+	}
+	if !e.Resumed {
+		e.PlayedMS, e.PositionMS = now/1000, w.random.Int64N(runtimeMS)
+	}
 	w.try(now, e, 1, done)
 }
 
@@ -212,9 +292,14 @@ func (w *world) try(now int64, e Entry, tries int, done func(now int64, e Entry)
 		delay = w.between(10, timeoutUS+testLate.Microseconds()) // perhaps after the device gave it up
 	}
 	w.at(now+delay, func(now int64) {
-		fate := w.truth.hear(now, &e)
+		fate, positionMS := w.truth.tell(now, &e)
 		if w.random.Float64() >= w.lossy {
-			w.at(now+w.between(10, 50_000), func(now int64) { end(now, fate) })
+			w.at(now+w.between(10, 50_000), func(now int64) {
+				if !ended && e.Resumed && fate != Denied {
+					e.PositionMS = positionMS
+				}
+				end(now, fate)
+			})
 		}
 	})
 }
@@ -225,6 +310,7 @@ func drawWorld(t *rapid.T, lossy float64) *world {
 		devices: rapid.IntRange(1, 5).Draw(t, "devices"),
 		lossy:   lossy,
 		endUS:   int64(rapid.IntRange(5, 90).Draw(t, "seconds")) * 1e6,
+		restive: rapid.SampledFrom([]float64{0.3, 0.1}).Draw(t, "restive"),
 	}
 	w.truth = truth{limit: rapid.IntRange(1, 3).Draw(t, "limit"), sessions: map[viewing.SessionID]*played{}}
 	return w
@@ -258,9 +344,8 @@ func TestNoFalseAlarmOfActive(t *testing.T) {
 			options := testOptions()
 			options.NowUS = clock
 			c := &check{options: options, report: Report{Violations: map[string]int64{}}, examples: map[string]int{}}
-			known := log.index()
-			for _, account := range known.accounts {
-				c.listedActive(known.household(account, options), ids, c.nowUS(), c.nowUS())
+			for number := uint32(1); number <= log.accounts(); number++ {
+				c.listedActive(log.household(number, options), ids, c.nowUS(), c.nowUS())
 			}
 			expect(t, c.report)
 		}
@@ -279,7 +364,7 @@ func TestOneTooMany(t *testing.T) {
 		w.run()
 		for i := range w.log {
 			if e := &w.log[i]; e.Fate == Denied && e.Type == start && w.holders(e) == w.truth.limit {
-				e.Fate = Accepted
+				e.Fate, e.Title = Accepted, 9 // and nobody resumes where it began
 				planted++
 				expect(t, judge(logOf(w.truth.limit, w.log...), testOptions()), KindOverAdmission, KindLinearizable)
 				return
@@ -336,6 +421,9 @@ func TestOneTooFew(t *testing.T) {
 				continue
 			}
 			planted++
+			for i := range before {
+				before[i].Resumed = false // where its session had left off is not told any more
+			}
 			denied := *e
 			denied.Fate = Denied
 			report := judge(logOf(w.truth.limit, append(before, denied)...), testOptions())
@@ -353,7 +441,7 @@ func TestOneTooFew(t *testing.T) {
 
 // BenchmarkJudge judges one account alone, busy for hours.
 func BenchmarkJudge(b *testing.B) {
-	w := &world{random: rand.New(rand.NewPCG(1, 0)), devices: 5, lossy: 0.01, endUS: 8000e6}
+	w := &world{random: rand.New(rand.NewPCG(1, 0)), devices: 5, lossy: 0.01, endUS: 8000e6, restive: 0.3}
 	w.truth = truth{limit: 2, sessions: map[viewing.SessionID]*played{}}
 	log := w.run()
 	for b.Loop() {

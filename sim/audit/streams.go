@@ -41,7 +41,11 @@ func (h *household) index() {
 		for i := range p.entries {
 			e := &p.entries[i]
 			if e.mayHold() {
-				takers[p.device] = append(takers[p.device], moment{e.untilUS, e.FirstSentUS, p})
+				fromUS := e.FirstSentUS
+				if e.folded > 0 {
+					fromUS = p.entries[i-1].DoneUS
+				}
+				takers[p.device] = append(takers[p.device], moment{e.untilUS, fromUS, p})
 			}
 			if e.admits() && e.Type == viewing.Start {
 				starts[p.device] = append(starts[p.device], moment{e.fromUS, e.DoneUS, p})
@@ -67,12 +71,19 @@ func (h *household) surelyHeld(p *playback, leaseUS int64) []interval {
 	var held []interval
 	for i := range p.entries {
 		e := &p.entries[i]
-		if !e.admits() {
+		from, end := e.DoneUS, min(h.sureUS(p, e, leaseUS), e.stopSentUS)
+		if e.folded > 0 {
+			from = p.entries[i-1].DoneUS
+		}
+		switch {
+		case e.admits():
+		case e.folded > 0: // what was folded admitted it
+			end = min(e.FirstSentUS, h.sureUS(p, &p.entries[i-1], endless), e.stopSentUS)
+		default:
 			continue
 		}
-		end := min(h.sureUS(p, e, leaseUS), e.stopSentUS)
-		if e.DoneUS < end {
-			held = append(held, interval{e.DoneUS, end, p})
+		if from < end {
+			held = append(held, interval{from, end, p})
 		}
 	}
 	return merge(held)
@@ -119,8 +130,12 @@ func (h *household) possiblyHeld(p *playback, leaseUS int64) []interval {
 			continue
 		}
 		end := min(e.untilUS+leaseUS+guardUS(leaseUS), e.stoppedUS, h.devices[p.device].starts.afterOf(e.untilUS, p))
-		if e.FirstSentUS < end {
-			held = append(held, interval{e.FirstSentUS, end, p})
+		from := e.FirstSentUS
+		if e.folded > 0 {
+			from = p.entries[i-1].FirstSentUS
+		}
+		if from < end {
+			held = append(held, interval{from, end, p})
 		}
 	}
 	return merge(held)

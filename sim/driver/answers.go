@@ -27,7 +27,9 @@ type answer struct {
 	wait       time.Duration // not before
 	positioned bool          // a start was told where it begins:
 	positionMS int64
-	failed     bool // the target said that the request was wrong, or nonsense
+	read       bool          // where a profile was, or that nothing is known of it
+	reading    audit.Reading // the first
+	failed     bool          // the target said that the request was wrong, or nonsense
 }
 
 func (a *answer) result() results.Result { return resultOf(a.fate, a.failed) }
@@ -49,6 +51,8 @@ func (r *request) read(a *http1.Answer, err error) answer {
 		return answer{again: true}
 	case mayBeRepeated(a.Status):
 		return answer{again: true, wait: retryAfter(string(a.Header("Retry-After")))}
+	case r.op == results.OpPosition:
+		return positionAnswer(a)
 	case !r.isEvent:
 		return readAnswer(a.Status)
 	case a.Status >= 400:

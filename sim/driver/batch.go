@@ -40,15 +40,15 @@ type aggregator struct {
 // batch is the events of one request.
 type batch struct {
 	body    []byte
-	items   []item
-	firstUS int64 // when its first event was put into it
+	entries []audit.Entry // of its events,
+	items   []item        // and what else there is of each
+	firstUS int64         // when its first event was put into it
 	sentUS  int64
 	tries   int
 }
 
 // item is an event of a batch.
 type item struct {
-	entry    audit.Entry
 	dueUS    int64
 	device   int32
 	op       results.Op
@@ -77,7 +77,8 @@ func (d *Driver) gather(device int32, e *viewing.Event, dueUS int64, measured bo
 		b.firstUS = d.NowUS()
 	}
 	b.append(e, d.config.Batch.Binary)
-	b.items = append(b.items, item{audit.NewEntry(e), dueUS, device, opFor(e), measured})
+	b.entries = append(b.entries, audit.NewEntry(e))
+	b.items = append(b.items, item{dueUS, device, opFor(e), measured})
 	a.events++
 	d.pending.Add(1)
 }
@@ -92,7 +93,7 @@ func (a *aggregator) taking(limits Batch) *batch {
 	b := &batch{}
 	if last := len(a.spare) - 1; last >= 0 {
 		b, a.spare = a.spare[last], a.spare[:last]
-		*b = batch{body: b.body[:0], items: b.items[:0]}
+		*b = batch{body: b.body[:0], entries: b.entries[:0], items: b.items[:0]}
 	}
 	a.queue = append(a.queue, b)
 	return b
@@ -141,7 +142,7 @@ func (d *Driver) sendBatch(a *aggregator, b *batch) {
 	for i := range b.items {
 		n := &b.items[i]
 		if b.tries == 1 {
-			n.entry.FirstSentUS = b.sentUS
+			b.entries[i].FirstSentUS = b.sentUS
 			if n.measured {
 				d.counts.sent.Add(1)
 			}
@@ -202,8 +203,7 @@ func (d *Driver) fatesOf(got *http1.Answer, again bool, events int) []audit.Fate
 // endBatch notes what became of a batch, and takes it off the aggregator.
 func (d *Driver) endBatch(a *aggregator, b *batch, fates []audit.Fate, answered bool, doneUS int64) {
 	for i := range b.items {
-		n := &b.items[i]
-		e := &n.entry
+		n, e := &b.items[i], &b.entries[i]
 		e.LastSentUS, e.DoneUS, e.Fate = b.sentUS, doneUS, fates[i]
 		failed := answered && e.Fate == audit.Unanswered
 		d.measured(n.measured).Record(n.op, n.dueUS, b.sentUS, doneUS, resultOf(e.Fate, failed))
@@ -212,6 +212,7 @@ func (d *Driver) endBatch(a *aggregator, b *batch, fates []audit.Fate, answered 
 			d.config.Fleet.Denied(n.device, e.Session)
 		}
 	}
+	d.config.Log.AddAll(b.entries)
 	a.shift(d)
 }
 

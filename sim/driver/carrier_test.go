@@ -116,7 +116,7 @@ func TestAnswers(t *testing.T) {
 		{"event behind a broken proxy", event, 502, ``, again},
 		{"event without a quorum", event, 503, ``, again},
 		{"question", question, 200, `{}`, answer{fate: audit.Accepted}},
-		{"question of nothing known", question, 404, `{}`, answer{fate: audit.Accepted}},
+		{"question of nothing known", question, 404, `{}`, answer{fate: audit.Accepted, read: true}},
 		{"question wrong", question, 400, `{}`, answer{fate: audit.Accepted, failed: true}},
 		{"question without a leader", question, 503, ``, again},
 	} {

@@ -52,8 +52,13 @@ type Fleet interface {
 	Devices() int
 }
 
-// Log keeps what became of every event that was sent.
-type Log interface{ Add(e audit.Entry) }
+// Log keeps what became of every event that was sent, and what was answered about
+// positions.
+type Log interface {
+	Add(e audit.Entry)
+	AddAll(entries []audit.Entry) // of a batch; they are the caller's again afterwards
+	AddReading(r audit.Reading)
+}
 
 // Config says what is played against what. Fleet, Targets, Connections, Timeout,
 // TimeScale, Duration and Log must be set.

@@ -10,6 +10,7 @@ import (
 func (d *Driver) note(device int32, r *request, a answer, doneUS int64) {
 	d.measured(r.measured).Record(r.op, r.dueUS, r.sentUS, doneUS, a.result())
 	if !r.isEvent {
+		d.noteReading(r, a, doneUS)
 		return
 	}
 	e := &r.entry
@@ -17,6 +18,7 @@ func (d *Driver) note(device int32, r *request, a answer, doneUS int64) {
 	if e.Resumed && a.positioned {
 		e.PositionMS = a.positionMS
 	}
+	d.config.Log.Add(*e)
 	d.noteEvent(device, e, r.measured)
 }
 
@@ -28,9 +30,8 @@ func (d *Driver) measured(measured bool) *results.Recorder {
 	return d.warm
 }
 
-// noteEvent notes the fate of an event that was sent.
+// noteEvent counts the fate of an event that was sent.
 func (d *Driver) noteEvent(device int32, e *audit.Entry, measured bool) {
-	d.config.Log.Add(*e)
 	d.playing.heard(device, e)
 	switch {
 	case !measured:

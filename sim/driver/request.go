@@ -14,7 +14,7 @@ import (
 // request is one thing a device has to say or to ask.
 type request struct {
 	op      results.Op
-	entry   audit.Entry // of an event
+	entry   audit.Entry // of an event; of a question for a position, of which title of whom
 	isEvent bool
 	asks    bool              // an event that asks to be admitted: a start that was not offline
 	session viewing.SessionID // of an event
@@ -117,6 +117,7 @@ func (d *Driver) newQuestion(ask question, e *viewing.Event, dueUS int64, measur
 	switch ask {
 	case whereWasI:
 		r.op = results.OpPosition
+		r.entry = audit.Entry{Account: e.AccountID, Profile: e.ProfileID, Title: e.TitleID}
 		r.path = strconv.AppendUint(append(r.path, "/positions/"...), uint64(e.TitleID), 10)
 	case haveWatched:
 		r.op, r.path = results.OpHistory, append(r.path, "/history"...)

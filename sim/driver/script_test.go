@@ -88,14 +88,27 @@ func sessionID(n byte) (id viewing.SessionID) {
 
 // memo is a Log that tests can read.
 type memo struct {
-	mu      sync.Mutex
-	entries []audit.Entry
+	mu       sync.Mutex
+	entries  []audit.Entry
+	readings []audit.Reading
 }
 
 func (m *memo) Add(e audit.Entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.entries = append(m.entries, e)
+}
+
+func (m *memo) AddAll(entries []audit.Entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.entries = append(m.entries, entries...)
+}
+
+func (m *memo) AddReading(r audit.Reading) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.readings = append(m.readings, r)
 }
 
 // fates counts the entries by what became of them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/playhead-load/playhead/sim/audit"
@@ -112,7 +113,8 @@ func (w *World) judge() (Verdict, error) {
 			v.Audit = report
 		}
 		for _, example := range report.Examples {
-			v.Examples = append(v.Examples, fmt.Sprintf("%s: account %d session %v: %s", example.Kind, example.Account, example.Session, example.Detail))
+			v.Examples = append(v.Examples, fmt.Sprintf("%s: account %d session %v: %s\n%s",
+				example.Kind, example.Account, example.Session, example.Detail, strings.Join(example.History, "\n")))
 		}
 		for kind, n := range report.Violations {
 			v.Violations[kind] = max(v.Violations[kind], n)

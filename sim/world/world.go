@@ -1,10 +1,12 @@
 package world
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -219,8 +221,12 @@ func (w *World) log() *audit.Log {
 	for _, account := range w.fleet.Accounts() {
 		log.SetLimit(account.ID, account.MaxStreams)
 	}
-	for _, t := range w.told {
-		log.Add(w.entry(t))
+	log.Fold(time.Duration(w.pace.leaseMS)*time.Millisecond, lateUS*time.Microsecond)
+	told := make([]audit.Entry, len(w.told))
+	for i, t := range w.told {
+		told[i] = w.entry(t)
 	}
+	slices.SortStableFunc(told, func(a, b audit.Entry) int { return cmp.Compare(a.DoneUS, b.DoneUS) })
+	log.AddAll(told)
 	return log
 }
