@@ -78,16 +78,17 @@ type Driver struct {
 	claimed   int        // lanes that have a connection or wait for one
 	ready     chan *lane // those that wait: with room for every lane, so that nobody blocks
 
-	closing  atomic.Bool   // nothing is sent any more that was not sent before
-	pending  atomic.Int64  // requests not yet ended
-	ended    chan struct{} // signals that pending fell to 0
-	lag      lagMeter
-	recovery recovery
-	series   series
-	playing  playing
-	unsent   unsentList
-	counts   counts
-	planEnd  atomic.Pointer[planEnd] // nil before it
+	closing    atomic.Bool   // nothing is sent any more that was not sent before
+	pending    atomic.Int64  // requests not yet ended
+	ended      chan struct{} // signals that pending fell to 0
+	lag        lagMeter
+	recoveries recoveries
+	vanished   vanished
+	series     series
+	playing    playing
+	unsent     unsentList
+	counts     counts
+	planEnd    atomic.Pointer[planEnd] // nil before it
 }
 
 // New returns a driver. Its clock begins with Run.
@@ -166,6 +167,9 @@ func (d *Driver) planNext(until viewing.Millis, e *viewing.Event) bool {
 	step, ok := d.fleet.Next(until, e)
 	if !ok {
 		return false
+	}
+	if d.vanished.has(step.Device) {
+		return true
 	}
 	dueUS := int64(float64(step.DueMS-d.config.StartMS) * 1000 / d.config.TimeScale)
 	ago := 0.0

@@ -130,7 +130,7 @@ func (d *Driver) note(l *lane, r *request, answer answer, doneUS int64) {
 		d.counts.answered.Add(1)
 	}
 	if answer.fate == audit.Accepted || answer.fate == audit.Known {
-		d.recovery.wrote(r.sentUS, doneUS)
+		d.recoveries.wrote(r.sentUS, doneUS)
 	}
 }
 
