@@ -52,7 +52,7 @@ func (s *Scenario) Override(o Overrides) (*Scenario, error) {
 		changed.WarmUp = min(s.WarmUp, *o.Duration/6)
 	}
 	for _, f := range changed.Faults {
-		if last := f.At + f.RestartAfter; last >= changed.Duration {
+		if last := f.At + f.For; last >= changed.Duration {
 			return nil, fmt.Errorf("--duration: the run ends after %v and its fault only after %v: lengthen it, or use --no-faults", changed.Duration, last)
 		}
 	}

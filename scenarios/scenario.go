@@ -56,18 +56,3 @@ type Traffic struct {
 	Connections int           // 1 … 10,000; default 64
 	Timeout     time.Duration // of one request; default 10s
 }
-
-// Fault is one thing that goes wrong on purpose.
-type Fault struct {
-	At           time.Duration // from the start of the run
-	Kind         FaultKind
-	RestartAfter time.Duration // from At until the node is started again; 0: it stays down
-}
-
-// FaultKind names what goes wrong.
-type FaultKind string
-
-// The faults.
-const (
-	KillLeader FaultKind = "kill-leader" // the leader's process is killed (SIGKILL)
-)

@@ -35,8 +35,8 @@ type Options struct {
 	Env            []string // in addition to the environment of this process
 }
 
-// Cluster is a cluster of server processes. One goroutine may use it at a time,
-// but for Leader, which any may ask.
+// Cluster is a cluster of server processes. One goroutine may stop it. Its nodes, what it
+// tells of them and what is imposed on its wires is for any.
 type Cluster struct {
 	nodes   []*Node
 	ports   *loopback.Ports
