@@ -91,7 +91,7 @@ func (r *Run) NoteWithin(series []Interval) {
 		if f.Skipped != "" {
 			continue
 		}
-		until := r.DurationS + 0.5 // the last second's interval ends a little after it
+		until := r.DurationS // what ends after it is no whole second
 		for _, next := range r.Faults {
 			if next.AtS > f.end() {
 				until = min(until, next.AtS)

@@ -43,7 +43,10 @@ func (r *runner) longestFault() (longest time.Duration) {
 		return 0
 	}
 	for _, f := range r.scenario.Faults {
-		longest = max(longest, f.For)
+		switch f.Kind {
+		case scenarios.Pause, scenarios.Partition, scenarios.Network, scenarios.Disk:
+			longest = max(longest, f.For)
+		}
 	}
 	return longest
 }
