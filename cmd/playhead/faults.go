@@ -51,6 +51,17 @@ func (r *runner) longestFault() (longest time.Duration) {
 	return longest
 }
 
+// answering is where the target is asked once nothing is broken any more: not at nodes
+// that a fault has left down.
+func (r *runner) answering() []string {
+	if r.cluster != nil {
+		if running := r.cluster.RunningURLs(); len(running) > 0 {
+			return running
+		}
+	}
+	return r.urls
+}
+
 // thresholds are the scenario's and, of a run with faults, that the target converged.
 func (r *runner) thresholds(record *results.Run) []results.Threshold {
 	if len(record.Faults) == 0 {

@@ -338,7 +338,7 @@ func (r *runner) leader(ctx context.Context) string {
 func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	r.progress.stage("audit: comparing every session, position and history with what the devices know")
 	report, err := r.log.Check(ctx, audit.Options{
-		URLs: r.urls, Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
+		URLs: r.answering(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
 		Late: driver.Late + r.longestFault(), NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
 	})
 	record.Audit = results.Audit{
