@@ -62,6 +62,16 @@ func (r *runner) answering() []string {
 	return r.urls
 }
 
+// audited is the trouble of the audit. That of a target that did not converge is its own,
+// and fails the run by the threshold on that.
+func (r *runner) audited(record *results.Run, trouble error) error {
+	if trouble == nil || len(record.Faults) == 0 || record.ConvergedAfterMS != nil {
+		return trouble
+	}
+	r.progress.say("the target did not converge after the last fault, and %v", trouble)
+	return nil
+}
+
 // thresholds are the scenario's and, of a run with faults, that the target converged.
 func (r *runner) thresholds(record *results.Run) []results.Threshold {
 	if len(record.Faults) == 0 {

@@ -164,7 +164,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
 	auditing := context.WithoutCancel(ctx)
-	trouble = errors.Join(trouble, r.traffic.trouble(), r.audit(auditing, record), r.compareReplicas(auditing, record), stop())
+	trouble = errors.Join(trouble, r.traffic.trouble(), r.audited(record, errors.Join(r.audit(auditing, record), r.compareReplicas(auditing, record))), stop())
 	r.noteCrashes(record)
 	return r.finish(record, series, trouble)
 }

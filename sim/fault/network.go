@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/playhead-load/playhead/sim/target"
@@ -25,6 +26,8 @@ func (s *step) partition(context.Context) (mend func(context.Context) error, err
 	switch s.plan.Shape {
 	case ShapeOne:
 		return append(s.cutOff(s.nodes), s.Cluster.ImposeOnClients(s.nodes[0], severed)).all, nil
+	case ShapeLeaderFromPeers:
+		return s.cutOff(s.nodes).all, nil
 	case ShapeMajority:
 		return s.cutOff(s.minorityWith(s.nodes[0])).all, nil
 	case ShapeRing:
@@ -38,7 +41,7 @@ func (s *step) partition(context.Context) (mend func(context.Context) error, err
 	case ShapeFlapping:
 		return s.repeat(func(context.Context) (func(context.Context) error, error) { return s.cutOff(s.nodes).all, nil })
 	}
-	return s.cutOff(s.nodes).all, nil // the leader from its peers
+	return nil, fmt.Errorf("shape %q: expected one of docs/scenario.md", s.plan.Shape)
 }
 
 // cutOff cuts some nodes off from the others, both ways.

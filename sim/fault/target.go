@@ -159,11 +159,13 @@ func (s *step) pick(ctx context.Context) ([]*target.Node, error) {
 		return s.some(free, (len(all)-1)/2)
 	case Majority:
 		return s.some(free, len(all)/2+1)
+	case All:
+		if s.breaks() == "" { // what is down now is hit when it is back
+			return all, nil
+		}
+		return s.some(free, len(all))
 	}
-	if s.breaks() == "" { // what is down now is hit when it is back
-		return all, nil
-	}
-	return s.some(free, len(all))
+	return nil, fmt.Errorf("target %q: expected one of docs/scenario.md", s.target())
 }
 
 // some picks so many by the seed, in the order of their names.
