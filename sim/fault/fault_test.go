@@ -16,17 +16,17 @@ import (
 
 const (
 	shortLease = 2 * time.Second
-	long       = time.Minute // longer than a test looks at a fault
+	long       = time.Minute // until a test has seen enough
 )
 
-// only is the one fault that was done.
-func only(t *testing.T, damage Damage) (kind, hit string) {
+// only is which nodes the one fault that was done has hit.
+func only(t *testing.T, damage Damage) (hit string) {
 	t.Helper()
 	f := damage.Faults[0]
 	if f.RecoveredAfterMS == nil || *f.RecoveredAfterMS < 0 {
 		t.Errorf("fault %+v: want it to say when the target recovered", f)
 	}
-	return f.Kind, f.Target
+	return f.Target
 }
 
 // node is the one with that id.
@@ -55,8 +55,8 @@ func TestKill(t *testing.T) {
 				_, ok := g.writes(left[0].URL)
 				return !ok
 			})
-		}, Plan{Kind: Kill, Target: Majority, For: long})
-		if _, hit := only(t, damage); len(strings.Fields(hit)) != 2 || damage.Faults[0].RestartedAtS == nil {
+		}, Plan{Kind: Kill, Target: Majority, For: 3 * time.Second})
+		if hit := only(t, damage); len(strings.Fields(hit)) != 2 || damage.Faults[0].RestartedAtS == nil {
 			t.Errorf("%+v, want two nodes killed and started again", damage.Faults)
 		}
 
@@ -128,8 +128,9 @@ func TestProcessesAndMembers(t *testing.T) {
 			if status, _ := g.answer(http.MethodGet, leader.URL+"/healthz", ""); status != 0 {
 				t.Errorf("%s is stopped and answers %d", leader.ID, status)
 			}
+			g.more()
 		}, Plan{Kind: Pause, Target: Leader, For: long})
-		if _, hit := only(t, damage); hit != leader.ID {
+		if hit := only(t, damage); hit != leader.ID {
 			t.Errorf("%s was stopped, want the leader, %s", hit, leader.ID)
 		}
 
@@ -205,7 +206,7 @@ func TestPartitions(t *testing.T) {
 				}
 				g.more()
 			}, Plan{Kind: Partition, Shape: shape, Target: Leader, For: long})
-			if _, hit := only(t, damage); hit != leader.ID {
+			if hit := only(t, damage); hit != leader.ID {
 				t.Errorf("%s: %s was cut off, want the leader, %s", shape, hit, leader.ID)
 			}
 		}
@@ -235,7 +236,7 @@ func TestARingOfMajorities(t *testing.T) {
 				return g.standStill() == 2
 			})
 		}, Plan{Kind: Partition, Shape: ShapeRing, For: long})
-		if _, hit := only(t, damage); hit != "n1 n2 n3 n4 n5" {
+		if hit := only(t, damage); hit != "n1 n2 n3 n4 n5" {
 			t.Errorf("%q were in the ring, want all", hit)
 		}
 		g.eventually("nobody stands still", func() bool { return g.standStill() == 0 })
@@ -270,8 +271,9 @@ func TestNetwork(t *testing.T) {
 	g.during(func() {
 		damage := g.breaks(func() {
 			g.eventually("a write takes the way to a follower and back", func() bool { return slower(g.leader().URL) })
+			g.more()
 		}, Plan{Kind: Network, Between: BetweenNodes, Target: All, For: long, Delay: delay, Jitter: 10 * time.Millisecond, Loss: 0.01, BandwidthKbps: 50_000})
-		if _, hit := only(t, damage); hit != "n1 n2 n3" {
+		if hit := only(t, damage); hit != "n1 n2 n3" {
 			t.Errorf("%q were hit, want all", hit)
 		}
 		if took, ok := g.writes(g.leader().URL); took >= 2*delay {
@@ -322,7 +324,7 @@ func TestDisks(t *testing.T) {
 				g.anotherLeads(leader)
 				g.more()
 			}, Plan{Kind: Disk, Mode: mode, Target: Leader, For: long})
-			if _, hit := only(t, damage); hit != leader.ID {
+			if hit := only(t, damage); hit != leader.ID {
 				t.Errorf("the disk of %s was broken, want that of the leader, %s", hit, leader.ID)
 			}
 		}

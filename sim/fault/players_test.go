@@ -179,8 +179,8 @@ func (g *game) eventually(what string, ok func() bool) {
 	}
 }
 
-// breaks carries the plans out, which last for a minute if they last, until bites has
-// seen what they do. Then all is mended.
+// breaks carries the plans out, and waits until bites has seen what they do. Then those
+// that are long are mended; of others the recovery is awaited.
 func (g *game) breaks(bites func(), plans ...Plan) Damage {
 	g.t.Helper()
 	g.more()
@@ -200,7 +200,9 @@ func (g *game) breaks(bites func(), plans ...Plan) Damage {
 	}()
 	g.eventually("the faults begin", func() bool { return len(g.lines()) >= before+len(plans) })
 	bites()
-	stop()
+	if slices.ContainsFunc(plans, func(p Plan) bool { return p.For == long }) {
+		stop()
+	}
 	o := <-done
 	g.longest = max(g.longest, time.Since(began))
 	if o.err != nil {
