@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/sim/target"
 )
@@ -103,18 +105,16 @@ func (i *Injector) sum(ctx context.Context, steps []*step) (damage Damage, err e
 	if damage.ConvergedAfterMS == nil {
 		return damage, nil // nor can any node be ready
 	}
-	ctx, cancel := context.WithTimeout(ctx, restartReady)
-	defer cancel()
-	var errs []error
+	var ready errgroup.Group
 	for _, node := range i.Cluster.Nodes() {
-		if !node.Running() {
-			continue
-		}
-		if err := node.WaitReady(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("after the last fault: %w", err))
+		if node.Running() {
+			ready.Go(func() error { return awaitReady(ctx, node) })
 		}
 	}
-	return damage, errors.Join(errs...)
+	if err := ready.Wait(); err != nil {
+		return damage, fmt.Errorf("after the last fault: %w", err)
+	}
+	return damage, nil
 }
 
 // step is one plan being carried out.
@@ -172,10 +172,11 @@ func (s *step) carryOut(ctx context.Context) error {
 	s.tellOfBeginning()
 	if mend != nil {
 		s.wait(ctx, s.now()+s.plan.For)
-		if err := mend(context.WithoutCancel(ctx)); err != nil {
+		err := mend(context.WithoutCancel(ctx))
+		s.release()
+		if err != nil {
 			return fmt.Errorf("mend what %s broke: %w", s.plan.Kind, err)
 		}
-		s.release()
 		endedAtS := s.nowS()
 		s.fault.EndedAtS = &endedAtS
 		s.tellOfEnd()

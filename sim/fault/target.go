@@ -16,7 +16,6 @@ const (
 	ofProcess = "process"
 	ofDisk    = "disk"
 	ofClock   = "clock"
-	ofMember  = "membership"
 	ofFleet   = "fleet" // of no node
 )
 
@@ -69,14 +68,12 @@ func (c *claims) drop(nodes []*target.Node, what string) {
 // breaks is what the step breaks of its nodes; empty: others may break the same.
 func (s *step) breaks() string {
 	switch s.plan.Kind {
-	case Kill, KillLeader, Pause:
+	case Kill, KillLeader, Pause, Membership: // a removed node that is restarted knows of no cluster to be added to
 		return ofProcess
 	case Disk:
 		return ofDisk
 	case Clock:
 		return ofClock
-	case Membership:
-		return ofMember
 	case Vanish:
 		return ofFleet
 	}
