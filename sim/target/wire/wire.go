@@ -36,7 +36,6 @@ type Wire struct {
 	end      context.CancelFunc
 	running  sync.WaitGroup
 	conns    chan struct{} // tokens
-	copies   chan struct{} // tokens of requests that are said twice
 }
 
 // Lead returns a wire to an address, at which nobody need listen yet. It is the caller's
@@ -55,7 +54,7 @@ func lead(to string, requests bool) (*Wire, error) {
 	w := &Wire{
 		Address: listener.Addr().String(), There: newWay(), Back: newWay(),
 		to: to, requests: requests, listener: listener,
-		conns: make(chan struct{}, maxConns), copies: make(chan struct{}, maxCopies),
+		conns: make(chan struct{}, maxConns),
 	}
 	w.over, w.end = context.WithCancel(context.Background())
 	w.running.Go(w.accept)
