@@ -76,6 +76,12 @@ type Config struct {
 	// clear and believe whoever reaches the raft port.
 	Identity func() Identity
 
+	// DialThrough is for tests of clusters whose nodes reach each other by wires that
+	// can be cut. Nodes and members keep their own addresses.
+	DialThrough Detours
+	// Disk comes between this node and its disk. For tests; nil: nothing does.
+	Disk *Disk
+
 	Batch BatchLimits
 
 	HeartbeatTimeout time.Duration // without a leader's word before an election; 1 s
@@ -161,6 +167,16 @@ func (c Config) validateDisk() error {
 		return fmt.Errorf("log_store: expected %s, got %q", strings.Join(logStores, " or "), c.LogStore)
 	}
 	return nil
+}
+
+// Detours are where nodes are dialled, by their raft addresses, if not there.
+type Detours map[string]string
+
+func (d Detours) to(raftAddress string) string {
+	if detour, ok := d[raftAddress]; ok {
+		return detour
+	}
+	return raftAddress
 }
 
 // Validate says what no node can be opened with.

@@ -52,7 +52,7 @@ func (n *Node) KnownLeader() (leader Peer, changed <-chan struct{}) {
 // comes from one of the nodes.
 func (n *Node) DialPeer(ctx context.Context, to Peer) (net.Conn, error) {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", to.RaftAddress)
+	conn, err := dialer.DialContext(ctx, "tcp", n.cfg.DialThrough.to(to.RaftAddress))
 	if err != nil {
 		return nil, err
 	}

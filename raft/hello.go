@@ -64,7 +64,7 @@ func serveHello(conn net.Conn, answer func() helloAnswer) {
 	_, _ = conn.Write(append(body, '\n'))
 }
 
-// askHello asks the node at a raft address who it is, within helloAskWithin.
+// askHello asks the node that is dialled there who it is, within helloAskWithin.
 func askHello(ctx context.Context, to, nodeID string, identity func() Identity) (helloAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloAskWithin)
 	defer cancel()
@@ -129,15 +129,16 @@ const (
 
 // peerBook remembers the HTTP addresses of the peers.
 type peerBook struct {
-	nodeID   string             // ours, named when asking
-	identity func() Identity    // nil: peers are believed
+	nodeID   string          // ours, named when asking
+	identity func() Identity // nil: peers are believed
+	detours  Detours
 	asking   singleflight.Group // one question at a time to an address
 	mu       sync.Mutex
 	known    map[string]peerEntry // by raft address; pruned when the members change
 }
 
 func newPeerBook(cfg Config) *peerBook {
-	return &peerBook{nodeID: cfg.NodeID, identity: cfg.Identity, known: map[string]peerEntry{}}
+	return &peerBook{nodeID: cfg.NodeID, identity: cfg.Identity, detours: cfg.DialThrough, known: map[string]peerEntry{}}
 }
 
 type peerEntry struct {
@@ -158,7 +159,7 @@ func (p *peerBook) ask(ctx context.Context, raftAddress string) (helloAnswer, er
 		if known, fresh := p.look(raftAddress); fresh { // answered a moment ago
 			return known, nil
 		}
-		answer, err := askHello(context.WithoutCancel(ctx), raftAddress, p.nodeID, p.identity)
+		answer, err := askHello(context.WithoutCancel(ctx), p.detours.to(raftAddress), p.nodeID, p.identity)
 		return p.note(raftAddress, answer, err), nil
 	})
 	select {

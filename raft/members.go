@@ -90,7 +90,7 @@ func (n *Node) AddMember(ctx context.Context, id, raftAddress string, voter bool
 	if _, err := n.waitLeading(ctx); err != nil { // from then on the cluster's id is known
 		return err
 	}
-	answer, err := askHello(ctx, raftAddress, n.cfg.NodeID, n.cfg.Identity)
+	answer, err := askHello(ctx, n.cfg.DialThrough.to(raftAddress), n.cfg.NodeID, n.cfg.Identity)
 	if err != nil {
 		return fmt.Errorf("%w: %s does not answer: %w", ErrMemberRefused, id, err)
 	}

@@ -36,6 +36,7 @@ var errIsolated = errors.New("this node has fallen silent until its disk or lead
 type mux struct {
 	listener net.Listener
 	address  string // told to the peers
+	detours  Detours
 	hello    func(net.Conn)
 	dial     func(network, address string, timeout time.Duration) (net.Conn, error)
 	identity func() Identity                 // nil: nobody proves anything
@@ -262,7 +263,7 @@ func (m *mux) Dial(to hraft.ServerAddress, timeout time.Duration) (net.Conn, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	raw, err := m.dial("tcp", string(to), timeout)
+	raw, err := m.dial("tcp", m.detours.to(string(to)), timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		closing:  closing,
 		closed:   make(chan struct{}),
 	}
-	mux.identity, mux.logger = cfg.Identity, n.logger
+	mux.identity, mux.logger, mux.detours = cfg.Identity, n.logger, cfg.DialThrough
 	n.batcher = newBatcher(cfg.Batch, n.submit, n.stamp, n.fate)
 	n.batcher.decided = cfg.OnEntry
 	n.machine = &machine{sm: sm, wantsAnswers: n.batcher.wantsAnswers, newTerm: &n.changed, closing: n.closing}
@@ -134,7 +134,7 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 	if err := n.checkPromise(snapshots); err != nil {
 		return err
 	}
-	n.snapshots = snapshots
+	n.snapshots, snapshots.disk = snapshots, n.cfg.Disk
 	hasState, err := hraft.HasExistingState(n.store, n.store, snapshots)
 	if err != nil {
 		return fmt.Errorf("look for existing state: %w", err)

@@ -123,6 +123,9 @@ func openKept(cfg Config, tree string, used bool, logger hclog.Logger) (kept kep
 		open, at = openWAL, filepath.Dir(tree)
 	}
 	if kept, err = open(cfg, at, logger); err == nil {
+		if cfg.Disk != nil {
+			kept = &brokenLog{kept, cfg.Disk}
+		}
 		if cfg.under != nil {
 			kept = cfg.under(kept)
 		}

@@ -89,6 +89,9 @@ func (s *snapshotSink) begin() error {
 
 // writeState writes what is to be in state.bin.
 func (s *snapshotSink) writeState(p []byte) (int, error) {
+	if err := s.store.disk.pass(true); err != nil {
+		return 0, err
+	}
 	n, err := s.SnapshotSink.Write(p)
 	if err == nil {
 		err = s.pace.wrote(filepath.Join(s.dir, "state.bin"), n)

@@ -60,6 +60,7 @@ type snapshotStore struct {
 	*hraft.FileSnapshotStore
 	dir     string
 	promise *promise
+	disk    *Disk                        // that they are written to; nil: as it is
 	sending string                       // directory of the files that are being sent
 	damaged atomic.Pointer[func(error)]  // told of damage found by sending; nil while the node starts
 	refused atomic.Pointer[error]        // the first that was found damaged

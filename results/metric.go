@@ -23,8 +23,9 @@ var operationFields = []string{fieldResponse, fieldService, fieldErrors, fieldDe
 
 // The metrics that are not an operation's.
 const (
-	metricRecovery = "faults.recovered_after_ms"
-	metricAchieved = "load.achieved_ratio"
+	metricRecovery  = "faults.recovered_after_ms"
+	metricConverged = "faults.converged_after_ms"
+	metricAchieved  = "load.achieved_ratio"
 )
 
 type auditMetric struct {
@@ -67,7 +68,7 @@ func otherMetrics() []string {
 	for _, m := range auditMetrics {
 		names = append(names, m.name)
 	}
-	return append(names, metricRecovery, metricAchieved)
+	return append(names, metricRecovery, metricConverged, metricAchieved)
 }
 
 // aggregationsOf lists what fits a metric; nil for a metric that is not known.
@@ -84,7 +85,7 @@ func aggregationsOf(metric string) []string {
 	switch {
 	case metric == metricRecovery:
 		return []string{"max", "value"}
-	case metric == metricAchieved:
+	case metric == metricAchieved, metric == metricConverged:
 		return []string{"value"}
 	case slices.ContainsFunc(auditMetrics, func(m auditMetric) bool { return m.name == metric }):
 		return []string{"count", "value"}
@@ -127,7 +128,8 @@ func OneOf(names []string) string {
 }
 
 // Evaluate judges thresholds against a run and its histograms, in the order
-// given. Of run it reads Operations, Audit, Faults and Load. A rate is a share
+// given. Of run it reads Operations, Audit, Faults,
+// ConvergedAfterMS and Load. A rate is a share
 // of the operations, 0 … 1. A threshold with nothing to measure fails, with a
 // note that says what was missing.
 func Evaluate(run *Run, measured Measurements, thresholds []Threshold) []ThresholdResult {
@@ -153,6 +155,8 @@ func measure(run *Run, measured Measurements, t Threshold) (float64, error) {
 	switch t.Metric {
 	case metricRecovery:
 		return slowestRecovery(run.Faults)
+	case metricConverged:
+		return convergence(run)
 	case metricAchieved:
 		if run.Load.TargetPerS <= 0 {
 			return 0, fmt.Errorf("no load was planned")
@@ -173,20 +177,6 @@ func measure(run *Run, measured Measurements, t Threshold) (float64, error) {
 		return share(run.Operations, owner, field, t.Aggregation)
 	}
 	return trend(measured, owner, field, t)
-}
-
-func slowestRecovery(faults []Fault) (float64, error) {
-	if len(faults) == 0 {
-		return 0, fmt.Errorf("no fault was injected")
-	}
-	var slowest float64
-	for _, f := range faults {
-		if f.RecoveredAfterMS == nil {
-			return 0, fmt.Errorf("%s at %gs: not recovered before the end", f.Kind, f.AtS)
-		}
-		slowest = max(slowest, *f.RecoveredAfterMS)
-	}
-	return slowest, nil
 }
 
 // share counts the errors or denials of one operation or of all together.

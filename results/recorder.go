@@ -35,6 +35,8 @@ type Recorder struct {
 	startUS int64
 	ops     [opCount]opRecorder
 
+	judged []Threshold // on response times
+
 	intervalMu      sync.Mutex
 	intervalStartUS int64
 	spare           *hdrhistogram.Histogram // empty between calls of Interval
@@ -185,6 +187,7 @@ type Interval struct {
 	P99MS          float64 `json:"p99_ms"`
 	Errors         int64   `json:"errors"` // also what a driver gave up unsent, which Count has not
 	Denied         int64   `json:"denied"`
+	Within         bool    `json:"within"` // something was answered, and no threshold that JudgeBy named was crossed
 }
 
 // Interval ends the current interval at nowUS and begins the next. It returns
@@ -194,7 +197,7 @@ func (r *Recorder) Interval(nowUS, activeSessions int64) Interval {
 	r.intervalMu.Lock()
 	defer r.intervalMu.Unlock()
 
-	in := Interval{AtS: round3(float64(nowUS-r.startUS) / 1e6), ActiveSessions: activeSessions}
+	in := Interval{AtS: round3(float64(nowUS-r.startUS) / 1e6), ActiveSessions: activeSessions, Within: len(r.judged) > 0}
 	r.merged.Reset()
 	for i := range r.ops {
 		o := &r.ops[i]
@@ -210,6 +213,7 @@ func (r *Recorder) Interval(nowUS, activeSessions int64) Interval {
 		if full.TotalCount() > 0 {
 			in.Count += full.TotalCount()
 			r.merged.Merge(full)
+			in.Within = in.Within && r.within(Op(i).String(), full)
 			full.Reset()
 		}
 		r.spare = full
@@ -218,6 +222,7 @@ func (r *Recorder) Interval(nowUS, activeSessions int64) Interval {
 		in.P50MS = ms(r.merged.ValueAtPercentile(50))
 		in.P99MS = ms(r.merged.ValueAtPercentile(99))
 	}
+	in.Within = in.Within && in.Count > 0 && r.within(allOperations, r.merged)
 	if elapsedUS := nowUS - r.intervalStartUS; elapsedUS > 0 {
 		in.RatePerS = round3(float64(in.Count) * 1e6 / float64(elapsedUS))
 	}

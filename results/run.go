@@ -61,6 +61,8 @@ type Run struct {
 	Faults     []Fault              `json:"faults"`
 	Thresholds []ThresholdResult    `json:"thresholds"`
 
+	ConvergedAfterMS *float64 `json:"converged_after_ms,omitempty"` // from the end of the last fault to a write; nil: none, or no fault
+
 	Verdict    Verdict `json:"verdict"`
 	VoidReason string  `json:"void_reason,omitempty"` // why, when Verdict is void
 
@@ -186,15 +188,6 @@ func (a *Audit) Violations() int64 {
 		n++
 	}
 	return n
-}
-
-// Fault is one fault as it was injected. Seconds count from the start of the run.
-type Fault struct {
-	AtS              float64  `json:"at_s"`
-	Kind             string   `json:"kind"`
-	Target           string   `json:"target,omitempty"`         // id of the node that was hit
-	RestartedAtS     *float64 `json:"restarted_at_s,omitempty"` // nil: it was not restarted
-	RecoveredAfterMS *float64 `json:"recovered_after_ms"`       // nil: no answer came again before the end
 }
 
 // ThresholdResult is one threshold, judged.

@@ -24,7 +24,7 @@ func Summary(w io.Writer, run *Run, color bool) error {
 	p.thresholds(run.Thresholds)
 	p.operations(run)
 	p.load(run)
-	p.faults(run.Faults)
+	p.faults(run)
 	p.audit(&run.Audit, run.Target.Design)
 	if run.Dir != "" {
 		p.line("")
@@ -258,24 +258,42 @@ func (p *printer) load(run *Run) {
 	}
 }
 
-func (p *printer) faults(faults []Fault) {
-	if len(faults) == 0 {
+func (p *printer) faults(run *Run) {
+	if len(run.Faults) == 0 {
 		return
 	}
 	p.section("FAULTS")
-	for _, f := range faults {
-		what := f.Kind
-		if f.Target != "" {
-			what += " " + f.Target
-		}
-		when := "at " + formatMS(f.AtS*1000)
-		if f.RestartedAtS != nil {
-			when += ", restarted at " + formatMS(*f.RestartedAtS*1000)
-		}
-		recovery := p.red("not recovered before the end")
-		if f.RecoveredAfterMS != nil {
-			recovery = "recovered after " + p.bold(formatMS(*f.RecoveredAfterMS))
-		}
-		p.line("    %s %s %s, %s", p.mark(f.RecoveredAfterMS != nil), p.leader(what), when, recovery)
+	for i := range run.Faults {
+		p.fault(&run.Faults[i])
+	}
+	if run.ConvergedAfterMS != nil {
+		p.line("    %s %s a write succeeded %s after the last", p.mark(true), p.leader("converged"), p.bold(formatMS(*run.ConvergedAfterMS)))
+	}
+}
+
+// fault draws one on the time line of the run.
+func (p *printer) fault(f *Fault) {
+	if f.Skipped != "" {
+		p.line("    %s %s at %s, did not happen: %s", p.mark(false), p.leader(f.Kind), formatMS(f.AtS*1000), f.Skipped)
+		return
+	}
+	name := strings.TrimSpace(f.Kind + " " + f.Target)
+	when := "at " + formatMS(f.AtS*1000)
+	switch {
+	case f.RestartedAtS != nil:
+		when += ", restarted at " + formatMS(*f.RestartedAtS*1000)
+	case f.EndedAtS != nil:
+		when += " … " + formatMS(*f.EndedAtS*1000)
+	}
+	recovery := p.red("not recovered before the end")
+	if f.RecoveredAfterMS != nil {
+		recovery = "recovered after " + p.bold(formatMS(*f.RecoveredAfterMS))
+	}
+	if f.WithinAfterMS != nil {
+		recovery += ", within thresholds after " + formatMS(*f.WithinAfterMS)
+	}
+	p.line("    %s %s %s, %s", p.mark(f.RecoveredAfterMS != nil), p.leader(name), when, recovery)
+	if f.Detail != "" {
+		p.line("      %s", p.dim(f.Detail))
 	}
 }

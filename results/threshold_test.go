@@ -88,7 +88,7 @@ func TestValidateMetric(t *testing.T) {
 		switch metric {
 		case "faults.recovered_after_ms":
 			takes = "max value"
-		case "load.achieved_ratio":
+		case "load.achieved_ratio", "faults.converged_after_ms":
 			takes = "value"
 		}
 		for _, aggregation := range strings.Fields("avg min max med p(99) count rate value") {

@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -19,9 +18,6 @@ func Models() []string { return []string{"live-event", "netflix-2015", "netflix-
 
 // Designs lists the designs that can be booted as a target.
 func Designs() []string { return []string{"raft"} }
-
-// FaultKinds lists the faults that can be injected.
-func FaultKinds() []FaultKind { return []FaultKind{KillLeader} }
 
 // The bounds of a scenario's values.
 const (
@@ -250,41 +246,6 @@ func (d *decoder) list(m *mapping, key, of string, limit int) []ast.Node {
 		return sequence.Values[:limit]
 	}
 	return sequence.Values
-}
-
-func (d *decoder) faults(root *mapping, s *Scenario, durationKnown, nodesKnown bool) {
-	for i, node := range d.list(root, "faults", "faults", MaxFaults) {
-		m := d.mapping(fmt.Sprintf("faults[%d]", i), node, "at", "kind", "restart_after")
-		var f Fault
-		for _, key := range []string{"at", "kind"} {
-			if m.value(key) == nil {
-				d.missing(m, key)
-			}
-		}
-		kinds := make([]string, 0, len(FaultKinds()))
-		for _, kind := range FaultKinds() {
-			kinds = append(kinds, string(kind))
-		}
-		d.choice(m, "kind", (*string)(&f.Kind), kinds)
-		if f.Kind == KillLeader && nodesKnown && s.Target.Nodes < 3 {
-			d.at(m.value("kind"), "%s: kill-leader needs target.nodes of 3 or more, got %d", m.field("kind"), s.Target.Nodes)
-		}
-		d.faultTimes(m, &f, s.Duration, durationKnown)
-		s.Faults = append(s.Faults, f)
-	}
-	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
-}
-
-func (d *decoder) faultTimes(m *mapping, f *Fault, duration time.Duration, durationKnown bool) {
-	atKnown := m.value("at") != nil && d.duration(m, "at", &f.At, 0)
-	if atKnown && durationKnown && f.At >= duration {
-		d.wrong(m, "at", "a time before the end at "+formatDuration(duration))
-		atKnown = false
-	}
-	restartKnown := m.value("restart_after") != nil && d.duration(m, "restart_after", &f.RestartAfter, shortest)
-	if restartKnown && atKnown && durationKnown && f.At+f.RestartAfter >= duration {
-		d.wrong(m, "restart_after", fmt.Sprintf("a restart before the end at %s (it would be at %s)", formatDuration(duration), formatDuration(f.At+f.RestartAfter)))
-	}
 }
 
 func (d *decoder) thresholds(root *mapping, s *Scenario) {

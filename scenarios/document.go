@@ -50,9 +50,38 @@ type auditDocument struct {
 }
 
 type faultDocument struct {
-	At           string    `yaml:"at"`
-	Kind         FaultKind `yaml:"kind"`
-	RestartAfter string    `yaml:"restart_after,omitempty"`
+	At            string         `yaml:"at"`
+	When          FaultCondition `yaml:"when,omitempty"`
+	Kind          FaultKind      `yaml:"kind"`
+	Target        FaultTarget    `yaml:"target,omitempty"`
+	For           string         `yaml:"for,omitempty"`
+	Shape         PartitionShape `yaml:"shape,omitempty"`
+	Between       string         `yaml:"between,omitempty"`
+	Mode          string         `yaml:"mode,omitempty"`
+	Period        string         `yaml:"period,omitempty"`
+	Delay         string         `yaml:"delay,omitempty"`
+	Jitter        string         `yaml:"jitter,omitempty"`
+	Loss          float64        `yaml:"loss,omitempty"`
+	Duplicate     float64        `yaml:"duplicate,omitempty"`
+	Reorder       float64        `yaml:"reorder,omitempty"`
+	BandwidthKbps int64          `yaml:"bandwidth_kbps,omitempty"`
+	Offset        string         `yaml:"offset,omitempty"`
+	Share         float64        `yaml:"share,omitempty"`
+}
+
+func (f *Fault) document() faultDocument {
+	some := func(d time.Duration) string {
+		if d == 0 {
+			return ""
+		}
+		return d.String()
+	}
+	return faultDocument{
+		At: f.At.String(), When: f.When, Kind: f.Kind, Target: f.Target, For: some(f.For),
+		Shape: f.Shape, Between: f.Between, Mode: f.Mode, Period: some(f.Period),
+		Delay: some(f.Delay), Jitter: some(f.Jitter), Loss: f.Loss, Duplicate: f.Duplicate, Reorder: f.Reorder,
+		BandwidthKbps: f.BandwidthKbps, Offset: some(f.Offset), Share: f.Share,
+	}
 }
 
 // encode writes the scenario as a file that Parse reads back to the same scenario.
@@ -71,11 +100,7 @@ func (s *Scenario) encode() ([]byte, error) {
 		Audit: auditDocument(s.Audit),
 	}
 	for _, f := range s.Faults {
-		fault := faultDocument{At: f.At.String(), Kind: f.Kind}
-		if f.RestartAfter > 0 {
-			fault.RestartAfter = f.RestartAfter.String()
-		}
-		d.Faults = append(d.Faults, fault)
+		d.Faults = append(d.Faults, f.document())
 	}
 	for _, t := range s.Thresholds {
 		last := len(d.Thresholds) - 1

@@ -40,7 +40,7 @@ thresholds:
 		Target: Target{Design: "raft", Nodes: 5, Keepalive: 30 * time.Second, Lease: 90 * time.Second, DefaultStreams: 4},
 		Load:   Traffic{Connections: 32, Timeout: 3 * time.Second},
 		Audit:  Audit{ReadBack: 1.0 / 50},
-		Faults: []Fault{{At: 20 * time.Second, Kind: KillLeader, RestartAfter: 5 * time.Second}},
+		Faults: []Fault{{At: 20 * time.Second, Kind: KillLeader, For: 5 * time.Second}},
 		Thresholds: []results.Threshold{
 			{Metric: "start.response_ms", Expression: "p(99)<500", Aggregation: "p", Percentile: 99, Operator: "<", Bound: 500},
 			{Metric: "operations.errors", Expression: "rate<0.01", Aggregation: "rate", Operator: "<", Bound: 0.01},
@@ -114,7 +114,7 @@ func TestFormsThatAreFine(t *testing.T) {
 		"the greatest seed":        {least + "seed: 9007199254740991\n", func(s *Scenario) bool { return s.Seed == MaxSeed }},
 		"empty lists":              {least + "faults: []\nthresholds: {}\n", func(s *Scenario) bool { return len(s.Faults)+len(s.Thresholds) == 0 }},
 		"a fault without restart": {least + "faults: [{at: 0s, kind: kill-leader}]\n",
-			func(s *Scenario) bool { return len(s.Faults) == 1 && s.Faults[0].RestartAfter == 0 }},
+			func(s *Scenario) bool { return len(s.Faults) == 1 && s.Faults[0].For == 0 }},
 		"faults in any order": {least + "faults:\n- {at: 40s, kind: kill-leader}\n- {at: 20s, kind: kill-leader}\n",
 			func(s *Scenario) bool { return s.Faults[0].At == 20*time.Second && s.Faults[1].At == 40*time.Second }},
 	} {

@@ -59,7 +59,7 @@ func (s *Scenario) Override(o Overrides) (*Scenario, error) {
 		changed.WarmUp = *o.WarmUp
 	}
 	for _, f := range changed.Faults {
-		if last := f.At + f.RestartAfter; last >= changed.Duration {
+		if last := f.At + f.For; last >= changed.Duration {
 			return nil, fmt.Errorf("--duration: the run ends after %v and its fault only after %v: lengthen it, or use --no-faults", changed.Duration, last)
 		}
 	}

@@ -64,7 +64,7 @@ var badScenarios = []struct {
 	{"unknown names", "name: x\npopulation:\n  model: netflix-1998\ntarget:\n  design: sql\nfaults:\n  - at: 1s\n    kind: kill-all\n", `
 3:10: population.model: expected live-event, netflix-2015, netflix-2018 or netflix-2025, got "netflix-1998"
 5:11: target.design: expected raft, got "sql"
-8:11: faults[0].kind: expected kill-leader, got "kill-all"`},
+8:11: faults[0].kind: expected kill, kill-leader, pause, partition, network, disk, clock, transfer-leadership, membership, rolling-restart or vanish, got "kill-all"`},
 	{"out of range", "name: x\nseed: -1\npopulation:\n  model: netflix-2015\n  scale: 1/0\n  shared_accounts: 1.1\nstart_at: \"24:00\"\ntime_scale: 0\ntarget:\n  nodes: 4\n  default_streams: 0\nload:\n  connections: 10001\n", `
 2:7: seed: expected a whole number from 0 to 9007199254740991, got -1
 5:10: population.scale: expected a fraction such as 1/4000, or a number above 0, at most 1, got "1/0"
@@ -99,6 +99,48 @@ var badScenarios = []struct {
 5:5: faults[1].at is missing
 6:5: faults[2]: expected keys and values, got 5`},
 	{"no leader to fail over to", "name: x\n" + population + "target: {nodes: 1}\nfaults: [{at: 1s, kind: kill-leader}]\n", `4:25: faults[0].kind: kill-leader needs target.nodes of 3 or more, got 1`},
+	{"faults of every kind", "name: x\n" + population + "target: {nodes: 1}\nfaults:\n" +
+		"  - {at: 1s, kind: kill, for: 1s, restart_after: 1s, target: minority}\n" +
+		"  - {at: 1s, kind: pause, target: everybody, shape: one, when: never}\n" +
+		"  - {at: 1s, kind: partition, for: 1s}\n" +
+		"  - {at: 1s, kind: partition, shape: ring, for: 1s, target: leader, period: 1s}\n" +
+		"  - {at: 1s, kind: partition, shape: flapping, for: 60s, period: 1ms}\n" +
+		"  - {at: 1s, kind: network, for: 1s}\n" +
+		"  - {at: 1s, kind: network, for: 1s, loss: 1, reorder: 0.1, delay: 11s, bandwidth_kbps: 0}\n" +
+		"  - {at: 1s, kind: disk, mode: slow, for: 1s}\n" +
+		"  - {at: 1s, kind: disk, mode: hang, delay: 1s}\n" +
+		"  - {at: 1s, kind: clock, mode: bump, period: 1s, offset: 25h, for: 1s}\n" +
+		"  - {at: 1s, kind: membership, for: 1s}\n" +
+		"  - {at: 1s, kind: vanish, share: 1.5, for: 1s}\n", `
+5:35: faults[0].restart_after: for says the same, leave one of them out
+5:62: faults[0].target: minority needs target.nodes of 3 or more, got 1
+6:5: faults[1].for is missing
+6:35: faults[1].target: expected leader, follower, random, minority, majority or all, got "everybody"
+6:46: faults[1].shape: pause takes at, when, kind, target or for
+6:64: faults[1].when: expected recovered, got "never"
+7:5: faults[2].shape is missing
+7:20: faults[2].kind: partition needs target.nodes of 3 or more, got 1
+8:20: faults[3].kind: partition needs target.nodes of 3 or more, got 1
+8:38: faults[3].shape: ring needs target.nodes of 5 or more, got 1
+8:53: faults[3].target is of a shape about one node: the shape ring has none
+8:69: faults[3].period is of the shape flapping: leave it out
+9:20: faults[4].kind: partition needs target.nodes of 3 or more, got 1
+9:53: faults[4].for: expected an end before the end at 1m (it would be at 1m1s), got "60s"
+9:66: faults[4].period: expected a duration of 10ms or more, got "1ms"
+10:20: faults[5].kind: network between nodes needs target.nodes of 3 or more, got 1
+10:20: faults[5].kind: network needs one of delay, jitter, loss, duplicate, reorder or bandwidth_kbps
+11:20: faults[6].kind: network between nodes needs target.nodes of 3 or more, got 1
+11:44: faults[6].loss: expected a share above 0, below 1, got 1
+11:47: faults[6].reorder is of requests: between nodes there are bytes alone, which TCP keeps in order; add between: clients
+11:68: faults[6].delay: expected a duration of 10s or less, got "11s"
+11:89: faults[6].bandwidth_kbps: expected a whole number from 1 to 10000000, got 0
+12:5: faults[7].delay is missing
+13:5: faults[8].for is missing
+13:38: faults[8].delay is of the mode slow: leave it out
+14:39: faults[9].period is of the mode strobe: leave it out
+14:59: faults[9].offset: expected a duration such as 30s or -30s, at most 24h either way, got "25h"
+15:20: faults[10].kind: membership needs target.nodes of 3 or more, got 1
+16:35: faults[11].share: expected a share above 0, at most 1, got 1.5`},
 	{"thresholds", "name: x\n" + population + "thresholds:\n" +
 		"  start.reponse_ms: [\"p(99)<500\"]\n" +
 		"  start.response_ms: [\"p(99)<\", \"rate<1\", 5, 'max<9']\n" +

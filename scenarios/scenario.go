@@ -62,18 +62,3 @@ type Traffic struct {
 type Audit struct {
 	ReadBack float64 // share of accounts that are asked about, 0 < x ≤ 1; default 1
 }
-
-// Fault is one thing that goes wrong on purpose.
-type Fault struct {
-	At           time.Duration // from the start of the run
-	Kind         FaultKind
-	RestartAfter time.Duration // from At until the node is started again; 0: it stays down
-}
-
-// FaultKind names what goes wrong.
-type FaultKind string
-
-// The faults.
-const (
-	KillLeader FaultKind = "kill-leader" // the leader's process is killed (SIGKILL)
-)

@@ -57,7 +57,8 @@ type Config struct {
 	SessionMemory  time.Duration // sessions last heard from so long ago leave memory for the disk; 0 keeps all
 	HistoryMemory  int           // but not so many of each profile, the newest that are over
 	Doors          Doors
-	Raft           raft.Config // HTTPAddress and Identity are filled in
+	Now            func() time.Time // the node's clock; time.Now
+	Raft           raft.Config      // HTTPAddress, Identity and Now are filled in
 	Logger         *slog.Logger
 }
 
@@ -66,6 +67,7 @@ type Server struct {
 	nodeID      string
 	rules       viewing.Rules
 	keepaliveMS int64
+	now         func() time.Time
 	log         *slog.Logger
 	views       *views
 	archiver    *archiver
@@ -104,10 +106,14 @@ func Open(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	s := &Server{
 		nodeID:      cfg.Raft.NodeID,
 		rules:       viewing.Rules{LeaseMS: cfg.Lease.Milliseconds(), DefaultStreams: cfg.DefaultStreams},
 		keepaliveMS: cfg.Keepalive.Milliseconds(),
+		now:         cfg.Now,
 		log:         cfg.Logger,
 		views:       newViews(),
 		doors:       cfg.Doors,
@@ -130,7 +136,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s.views.keepCold(s.cold)
 	cfg.Raft.HTTPAddress = listener.Addr().String()
-	cfg.Raft.Logger = cfg.Logger
+	cfg.Raft.Logger, cfg.Raft.Now = cfg.Logger, cfg.Now
 	if cfg.Doors.PeerCert != "" {
 		cfg.Raft.Identity = func() raft.Identity { return s.secrets.Load().identity }
 	}
@@ -295,7 +301,7 @@ func (s *Server) awaitRequests(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) clock() viewing.Millis { return viewing.Millis(time.Now().UnixMilli()) }
+func (s *Server) clock() viewing.Millis { return viewing.Millis(s.now().UnixMilli()) }
 
 // route is one of the API of docs/api.md.
 type route struct {

@@ -163,10 +163,11 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	r.driver.Recorder().JudgeBy(r.scenario.Thresholds)
 	record, series, trouble := r.drive(ctx)
 	// From here on a Ctrl-C has had its effect: what was measured is audited and kept.
 	auditing := context.WithoutCancel(ctx)
-	trouble = errors.Join(trouble, r.traffic.trouble(), r.audit(auditing, record), r.compareReplicas(auditing, record), stop())
+	trouble = errors.Join(trouble, r.traffic.trouble(), r.audited(record, errors.Join(r.audit(auditing, record), r.compareReplicas(auditing, record))), stop())
 	r.noteCrashes(record)
 	return r.finish(record, series, trouble)
 }
@@ -238,6 +239,7 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 	r.cluster, err = target.Start(ctx, target.Options{
 		Binary: binary, DataDir: data, LogDir: r.dir, Nodes: r.scenario.Target.Nodes,
 		Keepalive: r.keepalive(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
+		Rig: fault.RigFor(plansOfFaults(r.scenario.Faults)),
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))
@@ -279,8 +281,8 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	defer stopBreaking()
 	played := r.driver.Run(ctx, func() {
 		go func() {
-			faults, err := r.breakTarget(breaking)
-			broken <- brokenTarget{faults, err}
+			damage, err := r.breakTarget(breaking)
+			broken <- brokenTarget{damage, err}
 		}()
 		go func() { watched <- r.watch(watching) }()
 	})
@@ -294,8 +296,10 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 		Version: version(), ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed,
 		TimeScale: r.scenario.TimeScale, StartedAt: begun, DurationS: played.Seconds(),
 		MeasuredS: measuredS, Interrupted: played < r.scenario.Duration, Target: r.target,
-		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.faults,
+		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.Faults,
+		ConvergedAfterMS: damage.ConvergedAfterMS,
 	}
+	record.NoteWithin(series)
 	r.traffic.tell(record)
 	for _, second := range series {
 		record.Load.ActiveSessionsPeak = max(record.Load.ActiveSessionsPeak, second.ActiveSessions)
@@ -304,23 +308,6 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	record.Generator, record.VoidReason = r.driver.Fitness(cpu)
 	record.Generator.ConnectionsBusy = r.driver.ConnectionsBusy()
 	return record, series, damage.err
-}
-
-type brokenTarget struct {
-	faults []results.Fault
-	err    error
-}
-
-func (r *runner) breakTarget(ctx context.Context) ([]results.Fault, error) {
-	if r.cluster == nil || len(r.scenario.Faults) == 0 {
-		return nil, nil
-	}
-	plans := make([]fault.Plan, len(r.scenario.Faults))
-	for i, f := range r.scenario.Faults {
-		plans[i] = fault.Plan{Kind: string(f.Kind), At: f.At, RestartAfter: f.RestartAfter}
-	}
-	injector := fault.Injector{Cluster: r.cluster, Watch: r.driver, Tell: r.progress.say}
-	return injector.Run(ctx, plans)
 }
 
 // watch ends a second of the run after another and shows it.
@@ -355,8 +342,8 @@ func (r *runner) leader(ctx context.Context) string {
 func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	r.progress.stage("audit: comparing every session, position and history with what the devices know")
 	report, err := r.log.Check(ctx, audit.Options{
-		URLs: r.urls, Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
-		Late: driver.Late, NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
+		URLs: r.answering(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
+		Late: driver.Late + r.longestFault(), NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
 		ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
 	})
 	record.Audit = results.Audit{
@@ -418,7 +405,7 @@ func (r *runner) finish(record *results.Run, series []results.Interval, trouble 
 		record.VoidReason = "nothing was due in the measured time: play a larger share of the population, or play longer"
 	}
 	measurements := r.driver.Recorder().Measurements()
-	record.Thresholds = results.Evaluate(record, measurements, r.scenario.Thresholds)
+	record.Thresholds = results.Evaluate(record, measurements, r.thresholds(record))
 	record.Verdict = record.Judge()
 	files := results.Files{Measurements: measurements, Series: series, Scenario: r.scenario.Raw}
 	trouble = errors.Join(trouble, results.Write(r.dir, record, files))

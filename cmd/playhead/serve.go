@@ -88,6 +88,7 @@ Every flag can stand in a file (--config FILE.yaml) or in the environment
 	flags.String("peer-key", "", "its private key")
 	flags.String("peer-ca", "", "certificates of who signs those of the nodes, and of nobody else, PEM")
 	flags.String("config", "", "file with the same settings in YAML, named as the flags")
+	addBreakingFlags(flags)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		settings, err := readSettings(c.Flags())
 		if err != nil {
@@ -177,6 +178,11 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 	if err != nil {
 		return usageError{err}
 	}
+	unbreakable, err := makeBreakable(v, &cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	defer unbreakable()
 	defer boundGarbage()() // until the node is closed, which ctx does not wait for
 	node, err := server.Open(cfg)
 	if err != nil {

@@ -104,14 +104,15 @@ type Driver struct {
 	spare       []*request
 	closing     bool // nothing is sent any more that was not sent before
 
-	pending  atomic.Int64 // requests not yet ended; events of batches one by one
-	lag      lagMeter
-	recovery recovery
-	series   series
-	playing  playing
-	unsent   unsentList
-	counts   counts
-	planEnd  atomic.Pointer[planEnd] // nil before it
+	pending    atomic.Int64 // requests not yet ended; events of batches one by one
+	lag        lagMeter
+	recoveries recoveries
+	vanished   vanished
+	series     series
+	playing    playing
+	unsent     unsentList
+	counts     counts
+	planEnd    atomic.Pointer[planEnd] // nil before it
 }
 
 // New returns a driver. Its clock begins with Run. The targets must be URLs of http or

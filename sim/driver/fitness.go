@@ -62,35 +62,3 @@ func CPUTime() time.Duration {
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
-
-// recovery finds the first write that was sent after a moment and succeeded.
-type recovery struct {
-	mu              sync.Mutex
-	watching        bool
-	recovered       bool
-	sinceUS, doneUS int64
-}
-
-func (r *recovery) wrote(sentUS, doneUS int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.watching && sentUS >= r.sinceUS {
-		r.watching, r.recovered, r.doneUS = false, true, doneUS
-	}
-}
-
-// WatchRecovery waits for the next write that is sent from now on and succeeds. It
-// forgets what it watched before.
-func (d *Driver) WatchRecovery() (sinceUS int64) {
-	d.recovery.mu.Lock()
-	defer d.recovery.mu.Unlock()
-	d.recovery.watching, d.recovery.recovered, d.recovery.sinceUS = true, false, d.NowUS()
-	return d.recovery.sinceUS
-}
-
-// Recovered is how long after WatchRecovery a write succeeded first, if one has.
-func (d *Driver) Recovered() (time.Duration, bool) {
-	d.recovery.mu.Lock()
-	defer d.recovery.mu.Unlock()
-	return time.Duration(d.recovery.doneUS-d.recovery.sinceUS) * time.Microsecond, d.recovery.recovered
-}

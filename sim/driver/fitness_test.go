@@ -4,59 +4,11 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/playhead-load/playhead/viewing"
 )
-
-func TestRecoveryIsTheFirstWriteSentAfterTheWatchBegan(t *testing.T) {
-	t.Parallel()
-	d := newDrive(newScript(line{}), []string{"http://127.0.0.1:1"}, nil)
-	d.begun = time.Now().Add(-time.Second)
-	d.recovery.wrote(1, 2) // nobody watches
-	since := d.WatchRecovery()
-	d.recovery.wrote(since-1, since+500)
-	if after, ok := d.Recovered(); ok {
-		t.Errorf("recovered after %v by a write sent before", after)
-	}
-	d.recovery.wrote(since+1, since+900)
-	d.recovery.wrote(since+2, since+950)
-	if after, ok := d.Recovered(); !ok || after != 900*time.Microsecond {
-		t.Errorf("recovered after %v %v, want 900µs", after, ok)
-	}
-	d.WatchRecovery()
-	if after, ok := d.Recovered(); ok {
-		t.Errorf("recovered after %v: that was the watch before", after)
-	}
-}
-
-func TestRecoveryOverHTTP(t *testing.T) {
-	t.Parallel()
-	var down atomic.Bool
-	target := newStage(t, 1, func(w http.ResponseWriter, h heard) {
-		if down.Load() {
-			unavailable(w)
-			return
-		}
-		accept(w, h)
-	})
-	d := newDrive(newScript(
-		line{session: 1, kind: viewing.Keepalive}, line{dueMS: 1500, session: 1, seq: 1, kind: viewing.Keepalive},
-	), target.urls, func(c *Config) { c.Duration = 1600 * time.Millisecond })
-	played := make(chan struct{})
-	go func() { defer close(played); d.Run(t.Context(), func() {}) }()
-	eventually(t, "the first is answered", func() bool { return len(d.log.fates()) == 1 })
-	down.Store(true)
-	d.WatchRecovery()
-	eventually(t, "the second was refused once", func() bool { return len(target.requests()) == 2 })
-	down.Store(false)
-	<-played
-	if after, ok := d.Recovered(); !ok || after < retryWait {
-		t.Errorf("recovered after %v %v, want a write after a wait of a second", after, ok)
-	}
-}
 
 // Only what the driver does itself makes it unfit.
 func TestFitness(t *testing.T) {

@@ -41,6 +41,6 @@ func (d *Driver) noteEvent(device int32, e *audit.Entry, measured bool) {
 		d.counts.answered.Add(1)
 	}
 	if e.Fate == audit.Accepted || e.Fate == audit.Known {
-		d.recovery.wrote(e.LastSentUS, e.DoneUS)
+		d.recoveries.wrote(e.LastSentUS, e.DoneUS)
 	}
 }

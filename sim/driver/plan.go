@@ -27,6 +27,9 @@ func (d *Driver) planNext(nowUS int64) bool {
 	if !ok {
 		return false
 	}
+	if d.vanished.has(step.Device) {
+		return true
+	}
 	dueUS := d.pace.due(step.DueMS, nowUS)
 	ago := 0.0
 	if e.Offline {

@@ -31,14 +31,16 @@ type Options struct {
 	Keepalive      time.Duration
 	Lease          time.Duration
 	DefaultStreams int
+	Rig            Rig
 	Env            []string // in addition to the environment of this process
 }
 
-// Cluster is a cluster of server processes. One goroutine may use it at a time,
-// but for Leader, which any may ask.
+// Cluster is a cluster of server processes. One goroutine may stop it. Its nodes, what it
+// tells of them and what is imposed on its wires is for any.
 type Cluster struct {
-	nodes []*Node
-	ports *loopback.Ports
+	nodes   []*Node
+	ports   *loopback.Ports
+	rigging rigging
 }
 
 // Start boots a cluster and waits until every node is ready. Whatever it started
@@ -60,7 +62,7 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 	for i := range opts.Nodes {
 		id := fmt.Sprintf("n%d", i+1)
 		node := &Node{
-			ID: id, URL: "http://" + http[i], binary: opts.Binary, env: opts.Env,
+			ID: id, URL: "http://" + http[i], Raft: raft[i], binary: opts.Binary, env: opts.Env,
 			log: filepath.Join(opts.LogDir, id+".log"),
 			args: []string{
 				"serve", "--node-id", id, "--http", http[i], "--raft", raft[i],
@@ -71,6 +73,11 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 			},
 		}
 		c.nodes = append(c.nodes, node)
+	}
+	if err := c.rig(opts.Rig, opts.DataDir); err != nil {
+		return err
+	}
+	for _, node := range c.nodes {
 		if err := node.Start(); err != nil {
 			return err
 		}
@@ -88,22 +95,13 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 // Nodes are the nodes in the order of their names.
 func (c *Cluster) Nodes() []*Node { return c.nodes }
 
-// RunningURLs is where the nodes answer that run at the moment.
+// RunningURLs is where the nodes answer that run at the moment, by no wires.
 func (c *Cluster) RunningURLs() []string {
 	var urls []string
 	for _, n := range c.nodes {
 		if n.Running() {
 			urls = append(urls, n.URL)
 		}
-	}
-	return urls
-}
-
-// URLs are where the nodes answer clients.
-func (c *Cluster) URLs() []string {
-	urls := make([]string, len(c.nodes))
-	for i, node := range c.nodes {
-		urls[i] = node.URL
 	}
 	return urls
 }
@@ -148,12 +146,13 @@ func (c *Cluster) CPUTime() (time.Duration, error) {
 func (c *Cluster) Stop() error {
 	var errs []error
 	for _, node := range c.nodes {
-		errs = append(errs, node.terminate())
+		errs = append(errs, node.Resume(), node.terminate())
 	}
 	deadline := time.Now().Add(stopTimeout)
 	for _, node := range c.nodes {
 		errs = append(errs, node.waitEnd(time.Until(deadline)))
 	}
+	errs = append(errs, c.rigging.close())
 	if c.ports != nil {
 		errs = append(errs, c.ports.Close())
 	}

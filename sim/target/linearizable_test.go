@@ -7,18 +7,16 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/playhead-load/playhead/raft/rafttest"
 	"github.com/playhead-load/playhead/sim/audit"
 	"github.com/playhead-load/playhead/sim/audit/audittest"
 	"github.com/playhead-load/playhead/sim/driver"
+	"github.com/playhead-load/playhead/sim/target/wire"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -36,82 +34,41 @@ const (
 // (known bugs 1 and 17), and the nodes agree. One admission too many has none.
 func TestStreamsAreLinearizable(t *testing.T) {
 	t.Parallel()
-	cluster, wires := bootWired(t)
+	opts := options(t, 3)
+	opts.Keepalive, opts.Lease, opts.Rig = viewedLease/2, viewedLease, Rig{Wires: true}
+	cluster := bootWith(t, opts)
 	v := &viewers{t: t, cluster: cluster, log: audit.NewLog(), begun: time.Now(), client: &http.Client{
 		Timeout: time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: viewedAccounts * viewedDevices},
 	}}
 	t.Cleanup(v.client.CloseIdleConnections)
 	v.plans()
 	v.play(func() {
-		leader := leaderOf(t, cluster)
-		v.outage(leader, "killed", func() {
-			if err := leader.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}, func() {
-			if err := leader.Start(); err != nil {
-				t.Fatal(err)
-			}
-		})
-		leader = leaderOf(t, cluster)
-		send := func(s syscall.Signal) func() {
+		must := func(do func() error) func() {
 			return func() {
-				if err := syscall.Kill(leader.pid(), s); err != nil {
+				if err := do(); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		v.outage(leader, "stopped", send(syscall.SIGSTOP), send(syscall.SIGCONT))
+		leader := leaderOf(t, cluster)
+		v.outage(leader, "killed", must(leader.Kill), must(leader.Start))
 		leader = leaderOf(t, cluster)
-		v.outage(leader, "cut off", func() { wires.isolate(leader.ID) }, func() {
-			if wires.isolate("") == 0 {
-				t.Error("nothing was held of what the node said that was cut off")
+		v.outage(leader, "stopped", must(leader.Pause), must(leader.Resume))
+		leader = leaderOf(t, cluster)
+		var lifts []func()
+		v.outage(leader, "cut off", func() {
+			for _, other := range cluster.Others(leader) {
+				cut := wire.Conditions{Cut: true}
+				lifts = append(lifts, cluster.Impose(leader, other, cut), cluster.Impose(other, leader, cut))
+			}
+		}, func() {
+			for _, lift := range lifts {
+				lift()
 			}
 		})
 	})
 	v.judge()
 	v.judgeWrong()
-}
-
-// bootWired boots a cluster whose nodes reach each other by wires alone: they join
-// one after another, each by the address of its wire, the first as well.
-func bootWired(t *testing.T) (*Cluster, *wires) {
-	t.Helper()
-	opts := options(t, 3)
-	ids := []string{"node-one", "node-two", "node-three"}
-	addresses := rafttest.FreeAddresses(t, 2*len(ids))
-	wires := newWires(t, ids)
-	cluster := &Cluster{}
-	for i, id := range ids {
-		cluster.nodes = append(cluster.nodes, &Node{
-			ID: id, URL: "http://" + addresses[i], binary: opts.Binary, log: filepath.Join(opts.LogDir, id+".log"),
-			args: []string{
-				"serve", "--node-id", id, "--http", addresses[i], "--raft", addresses[i+len(ids)], "--data", filepath.Join(opts.DataDir, id),
-				"--bootstrap-expect", fmt.Sprint(max(0, 1-i)), "--keepalive", "1s", "--lease", viewedLease.String(), "--default-streams", "2",
-			},
-		})
-		if err := cluster.nodes[i].Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	endWith(t, cluster)
-	first := cluster.nodes[0]
-	mustBeReady(t, first)
-	join := func(i int) {
-		t.Helper()
-		mustSend(t, first, http.MethodPost, "/v1/cluster/members", fmt.Sprintf(`{"node_id":%q,"raft_address":%q}`, ids[i], wires.to(t, ids[i], addresses[i+len(ids)])))
-	}
-	join(1)
-	join(2)
-	mustBeReady(t, cluster.nodes[1])
-	mustBeReady(t, cluster.nodes[2])
-	mustSend(t, first, http.MethodPost, "/v1/cluster/leadership", `{"node_id":"node-two"}`)
-	eventually(t, "node-two leads", func() bool {
-		status, err := cluster.nodes[1].Cluster(t.Context())
-		return err == nil && status.Role == "leader"
-	})
-	join(0)
-	return cluster, wires
 }
 
 // mustSend repeats a request until it is done: elections get in its way.

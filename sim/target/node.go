@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,13 +19,15 @@ var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) er
 
 // Node is one server process, running or not.
 type Node struct {
-	ID  string
-	URL string
+	ID   string
+	URL  string // where it answers
+	Raft string // its address for the other nodes
 
 	binary string
 	args   []string
 	env    []string
 	log    string // file that its output goes to
+	faults string // socket at which it can be broken from within; empty: it cannot
 
 	mu      sync.Mutex
 	process *os.Process    // nil when it does not run
@@ -84,18 +85,12 @@ func (n *Node) Kill() error {
 
 func (n *Node) terminate() error { return n.signal(syscall.SIGTERM) }
 
+// signal sends the process what is to end it.
 func (n *Node) signal(s syscall.Signal) error {
 	n.mu.Lock()
-	process := n.process
 	n.told = s
 	n.mu.Unlock()
-	if process == nil {
-		return nil
-	}
-	if err := process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("signal %s: %w", n.ID, err)
-	}
-	return nil
+	return n.send(s)
 }
 
 // waitEnd waits for the end of the process, and kills it when that takes too long.
