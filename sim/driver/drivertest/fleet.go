@@ -48,7 +48,7 @@ func (s *Steady) Next(until viewing.Millis, e *viewing.Event) (sim.Step, bool) {
 	return sim.Step{DueMS: at, Device: int32(device), Type: viewing.Keepalive}, true
 }
 
-// KeepaliveOf fills e with one of a device's only session, about 200 bytes in JSON.
+// KeepaliveOf fills e with one of a device's only session, about 230 bytes in JSON.
 func KeepaliveOf(device int, seq uint32, at viewing.Millis, e *viewing.Event) {
 	id := uint64(device) + 1
 	*e = viewing.Event{
