@@ -82,6 +82,7 @@ type Driver struct {
 	pending  atomic.Int64  // requests not yet ended
 	ended    chan struct{} // signals that pending fell to 0
 	lag      lagMeter
+	vitals   vitals
 	recovery recovery
 	series   series
 	playing  playing
@@ -115,6 +116,7 @@ func New(config Config) *Driver {
 func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 	d.begun = time.Now()
 	begun()
+	defer d.vitals.watch(d.begun, d.config.WarmUp)()
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var workers sync.WaitGroup
