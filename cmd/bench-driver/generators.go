@@ -27,6 +27,7 @@ type load struct {
 	WarmUp      time.Duration `json:"warm_up"` // of the length
 	LengthS     float64       `json:"length_s"`
 	Body        string        `json:"body"`
+	Lean        bool          `json:"lean"` // without garbage, for its memory to be told
 }
 
 // said is what a generator says at its end, in milliseconds. Playhead's driver also
