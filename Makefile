@@ -25,11 +25,11 @@ TIMED := ./sim/driver/drivertest
 
 .PHONY: test
 test: ## every test, with the race detector but for what starts no goroutine or judges milliseconds
-	$(GO) test -vet=off $(TIMED)
+	$(GO) test -vet=off $(TIMED); timed=$$?; \
 	cd cmd/bench && $(GO) test -vet=off -race ./... && cd ../bench-driver && $(GO) test -vet=off -race ./... & bench=$$!; \
 	$(GO) test -vet=off $(ALONE); alone=$$?; \
 	$(GO) test -vet=off -race -p 3 -parallel 4 $(filter-out $(ALONE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
-	wait $$bench && exit $$((alone + others)) # much of it waits: for elections, disks, processes; make lint vets
+	wait $$bench && exit $$((timed + alone + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
 fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time

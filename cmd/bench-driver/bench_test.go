@@ -57,16 +57,16 @@ func TestCostRows(t *testing.T) {
 	}
 }
 
-// TestARateThatIsTooMuch is lowered until the driver holds it.
+// TestARateThatIsTooMuch is lowered, a few times.
 func TestARateThatIsTooMuch(t *testing.T) {
-	g := mustChoose(t, costRows, "playhead")[0]
-	const perS = 100_000
-	c, err := measureCost(t.Context(), g, perS, config{duration: 500 * time.Millisecond})
-	if err == nil && (c.rate >= perS || c.said.Unfit != "") {
-		t.Errorf("measured at %.0f events/s: %+v", c.rate, c)
+	g := mustChoose(t, costRows, "net/http")[0]
+	g.open = true
+	cfg := config{duration: minDuration}
+	if c, err := measureCost(t.Context(), g, 1e9, cfg); err == nil || !strings.Contains(err.Error(), "unfit at 117649000 events/s: it sent") {
+		t.Errorf("%v, %+v: want an error after %d tries", err, c, rateTries)
 	}
-	if err != nil && !strings.Contains(err.Error(), "unfit at") {
-		t.Error(err)
+	if c, err := measureCost(t.Context(), g, 100, cfg); err != nil || c.rate != 100 {
+		t.Errorf("%v, %+v: want a rate of 100", err, c)
 	}
 }
 
