@@ -54,10 +54,17 @@ type programs struct {
 	wrkScript string
 }
 
+// The rows of Playhead's driver with a population.
+const (
+	openRow   = "playhead"
+	closedRow = "playhead-closed"
+)
+
 // costRows are in the order of the table: what all are compared with comes first.
 var costRows = []generator{
 	{name: "wrk", command: wrk, read: readWrk},
-	{name: "playhead", open: true, command: self("playhead"), read: readJSON},
+	{name: openRow, open: true, command: self("playhead"), read: readJSON},
+	{name: closedRow, command: self("playhead"), read: readJSON},
 	{name: "fasthttp", command: self("fasthttp"), read: readJSON},
 	{name: "net/http", command: self("nethttp"), read: readJSON},
 	{name: "vegeta", command: self("vegeta"), read: readJSON},

@@ -25,8 +25,9 @@ const help = `Usage: bench-driver [flags]
 Sends the same small POST with one generator after another to the same target, a
 process of its own that answers at once, over 64 connections that are kept, and prints
 what each takes. With two processors or more and taskset(1), the target has one of them
-and the generator another. All but Playhead's driver are closed loops: each connection
-sends its next request when the last one was answered.
+and the generator another. All are closed loops, in which each connection sends its next
+request when the last one was answered; Playhead's driver is an open loop as well, whose
+requests are due at a rate.
 
 With -accuracy the target freezes 1 s in every 5, and the table shows what each
 generator says of an open 500 requests/s for 20 s, beside what is true.
@@ -36,7 +37,7 @@ rows of one run.
 
   make bench-driver                             what they cost, about a minute and a half
   make bench-driver FLAGS=-accuracy             what they say, about two minutes
-  bin/bench-driver -rows wrk,playhead -duration 30s
+  bin/bench-driver -rows 'wrk,playhead*' -duration 30s
 
 wrk and wrk2 are measured where they are on the path; Debian has a package of wrk.
 

@@ -14,24 +14,21 @@ import (
 	"github.com/playhead-load/playhead/viewing"
 )
 
-// The population that Playhead's driver plays: its evening, two minutes in a second, and
-// as many devices as the rate asks for.
+// The population that Playhead's driver plays: its evening, as fast as the load asks for.
+// About 7,000 of its devices play at a time.
 const (
 	model       = "netflix-2015"
+	scale       = 1.0 / 1000
 	seed        = 1
 	keepaliveMS = 60_000
-	timeScale   = 120
-	// A population of sampleScale is played for sampleMS of its time beforehand, to learn
-	// how many events it has.
-	sampleScale = 1.0 / 4000
-	sampleMS    = 10 * 60_000
+	announcedMS = 60_000 // in which those who play at the beginning are
 )
 
 // planStart is 20:30 on a Friday.
 var planStart = viewing.Millis(time.Date(2015, 11, 20, 20, 30, 0, 0, time.UTC).UnixMilli())
 
-// playPopulation is Playhead's driver with the devices of a population: one event a
-// request, and the questions that their screens ask.
+// playPopulation is Playhead's driver with the devices of a population, one event a
+// request, in an open loop or a closed one.
 func playPopulation(args []string, out io.Writer) error {
 	l, err := readLoad(args)
 	if err != nil {
@@ -41,29 +38,16 @@ func playPopulation(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options := sim.FleetOptions{Seed: seed, StartMS: planStart, KeepaliveMS: keepaliveMS}
-	sample, err := population.New(m, population.Options{Seed: seed, Scale: sampleScale})
+	people, err := population.New(m, population.Options{Seed: seed, Scale: scale})
 	if err != nil {
 		return err
 	}
-	options.Sittings = sim.MeasureSittings(sample)
-	perS := timeScale * eventsPerS(sim.NewFleet(sample, options))
-	people, err := population.New(m, population.Options{Seed: seed, Scale: sampleScale * l.PerS / perS})
-	if err != nil {
-		return err
+	fleet := sim.NewFleet(people, sim.FleetOptions{Seed: seed, StartMS: planStart, KeepaliveMS: keepaliveMS, WarmUpMS: announcedMS})
+	executor := driver.Executor{Name: driver.ConstantVUs, VUs: l.Connections}
+	if l.PerS > 0 {
+		executor = driver.Executor{Name: driver.ConstantRate, Rate: l.PerS}
 	}
-	options.WarmUpMS = timeScale * l.WarmUp.Milliseconds()
-	return drive(l, out, sim.NewFleet(people, options), driver.Config{StartMS: planStart, TimeScale: timeScale, WarmUp: l.WarmUp})
-}
-
-// eventsPerS is how many events a fleet has in a second of its own time. It plays them.
-func eventsPerS(fleet *sim.Fleet) (n float64) {
-	for {
-		if _, ok := fleet.Advance(planStart + sampleMS); !ok {
-			return n / (sampleMS / 1000)
-		}
-		n++
-	}
+	return drive(l, out, fleet, driver.Config{StartMS: planStart, Executor: executor, WarmUp: l.WarmUp, Unasked: 1})
 }
 
 // playSteady is Playhead's driver with a keepalive at even distances.
@@ -72,7 +56,7 @@ func playSteady(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return drive(l, out, newSteady(l.PerS, l.Length), driver.Config{StartMS: drivertest.StartMS, TimeScale: 1})
+	return drive(l, out, newSteady(l.PerS, l.Length), driver.Config{StartMS: drivertest.StartMS})
 }
 
 func newSteady(perS float64, length time.Duration) *drivertest.Steady {
@@ -90,8 +74,11 @@ func (noLog) Add(audit.Entry) {}
 
 func drive(l load, out io.Writer, fleet driver.Fleet, config driver.Config) error {
 	config.Fleet, config.Targets, config.Connections, config.Duration = fleet, []string{l.URL}, l.Connections, l.Length
-	config.Timeout, config.Log = 10*time.Second, noLog{}
-	d := driver.New(config)
+	config.Timeout, config.TimeScale, config.Log = 10*time.Second, 1, noLog{}
+	d, err := driver.New(config)
+	if err != nil {
+		return err
+	}
 	played := d.Run(context.Background(), func() {})
 	all := newHistogram()
 	for _, m := range d.Recorder().Measurements() {

@@ -11,8 +11,8 @@ import (
 var costColumns = fmt.Sprintf(`
   %d connections, a POST of %d bytes each request. Processor time (CPU-s) is the generator's own, per million
   requests. A connection's memory is what %d more of them take, without garbage, but for k6. Latencies are the
-  generator's: of a closed loop from sent to answered; of Playhead's driver from
-  due to answered, at the rate beside it.
+  generator's: of a closed loop from sent to answered, of an open one from due to
+  answered, at the rate beside it.
 
   %-24s %11s %9s %7s %15s %8s %8s
 `, connections, len(postBody), moreConnections-connections, "generator", "requests/s", "CPU-s/1M", "÷ wrk", "KiB/connection", "p50 ms", "p99 ms")
@@ -49,28 +49,30 @@ var floors = []floor{
 // mostPerConnection is how many bytes a connection of the driver may take.
 const mostPerConnection = 12 << 10
 
-// printFloors says of each floor whether it is met, by what was measured.
+// printFloors says of each floor whether it is met by the driver's rows that were
+// measured.
 func printFloors(out io.Writer, costs map[string]cost) {
-	ours := costs["playhead"]
-	if ours.perS == 0 {
-		return
-	}
-	fmt.Fprintf(out, "\n  Playhead's driver at one event a request:\n")
-	for _, f := range floors {
-		peer := costs[f.peer]
-		if peer.perS == 0 {
-			fmt.Fprintf(out, "  %-7s %-42s\n", "?", f.what)
+	for _, loop := range []struct{ row, name string }{{openRow, "an open loop"}, {closedRow, "a closed loop"}} {
+		ours := costs[loop.row]
+		if ours.perS == 0 {
 			continue
 		}
-		ratio, figure := peer.cpuS/ours.cpuS, ""
-		if f.least < 1 {
-			figure = fmt.Sprintf("%.2f ×", 1/ratio)
-		} else {
-			figure = fmt.Sprintf("%.1f ×", ratio)
+		fmt.Fprintf(out, "\n  Playhead's driver at one event a request, in %s:\n", loop.name)
+		for _, f := range floors {
+			peer := costs[f.peer]
+			if peer.perS == 0 {
+				fmt.Fprintf(out, "  %-7s %s\n", "?", f.what)
+				continue
+			}
+			ratio := peer.cpuS / ours.cpuS
+			figure := fmt.Sprintf("%.1f ×", ratio)
+			if f.least < 1 {
+				figure = fmt.Sprintf("%.2f ×", 1/ratio)
+			}
+			fmt.Fprintf(out, "  %-7s %-42s %s\n", met(ratio >= f.least), f.what, figure)
 		}
-		fmt.Fprintf(out, "  %-7s %-42s %s\n", met(ratio >= f.least), f.what, figure)
+		fmt.Fprintf(out, "  %-7s %-42s %.1f KiB\n", met(ours.perConn <= mostPerConnection), "at most 12 KiB a connection", ours.perConn/1024)
 	}
-	fmt.Fprintf(out, "  %-7s %-42s %.1f KiB\n", met(ours.perConn <= mostPerConnection), "at most 12 KiB a connection", ours.perConn/1024)
 }
 
 func met(ok bool) string {

@@ -114,10 +114,13 @@ func (noLog) Add(audit.Entry) {}
 
 func read(t *testing.T, url string, connections int, fleet driver.Fleet, length time.Duration, log driver.Log) (r reading) {
 	t.Helper()
-	d := driver.New(driver.Config{
+	d, err := driver.New(driver.Config{
 		Fleet: fleet, StartMS: StartMS, Targets: []string{url}, Connections: connections,
 		Timeout: 10 * time.Second, TimeScale: 1, Duration: length, Log: log,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.Run(t.Context(), func() { r.begun = time.Now() })
 	r.Operation = d.Recorder().Operations(length.Seconds())["keepalive"]
 	return r
