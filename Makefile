@@ -2,10 +2,11 @@
 
 GO            ?= go
 GOLANGCI_LINT := bin/tools/golangci-lint-v2.15.0
+K6            := bin/tools/k6-v1.8.1
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## drive a three-node cluster for a minute, kill its leader, audit and judge it
@@ -19,12 +20,16 @@ build: ## build bin/playhead
 # use them; their own tests are long sums of one goroutine, seven times as long under it.
 ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./viewing ./viewing/wire
 
+# It judges milliseconds: nothing else is to run meanwhile, nor the race detector.
+TIMED := ./sim/driver/drivertest
+
 .PHONY: test
-test: ## every test, with the race detector but for what starts no goroutine
-	cd cmd/bench && $(GO) test -vet=off -race ./... & bench=$$!; \
+test: ## every test, with the race detector but for what starts no goroutine or judges milliseconds
+	$(GO) test -vet=off $(TIMED); timed=$$?; \
+	cd cmd/bench && $(GO) test -vet=off -race ./... && cd ../bench-driver && $(GO) test -vet=off -race ./... & bench=$$!; \
 	$(GO) test -vet=off $(ALONE); alone=$$?; \
-	$(GO) test -vet=off -race -p 3 -parallel 4 $(filter-out $(ALONE),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
-	wait $$bench && exit $$((alone + others)) # much of it waits: for elections, disks, processes; make lint vets
+	$(GO) test -vet=off -race -p 3 -parallel 4 $(filter-out $(ALONE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
+	wait $$bench && exit $$((timed + alone + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
 fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
@@ -43,11 +48,18 @@ lint: $(GOLANGCI_LINT) ## formatting, vet, the arrows between packages, a tidy g
 	$(GO) mod tidy -diff
 	cd cmd/bench && ../../$(GOLANGCI_LINT) run ./...
 	cd cmd/bench && $(GO) mod tidy -diff
+	cd cmd/bench-driver && ../../$(GOLANGCI_LINT) run ./...
+	cd cmd/bench-driver && $(GO) mod tidy -diff
 
 .PHONY: bench
 bench: build ## what three processes on this machine take, beside etcd and NATS JetStream; FLAGS=-help lists its flags
 	cd cmd/bench && $(GO) build -o ../../bin/bench . # a module of its own: the peers are not Playhead's to require
 	bin/bench $(FLAGS)
+
+.PHONY: bench-driver
+bench-driver: $(K6) ## what the driver takes beside wrk, vegeta, k6 and clients in Go; FLAGS=-accuracy what they say of a target that freezes
+	cd cmd/bench-driver && $(GO) build -o ../../bin/bench-driver . # a module of its own, as bench is
+	bin/bench-driver -k6 $(K6) $(FLAGS)
 
 .PHONY: bench-sim
 bench-sim: ## ten million devices on a virtual clock: events a CPU second, bytes a device; DEVICES=40000000 for more
@@ -64,4 +76,9 @@ clean: ## remove what was built and what runs left
 $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/bin/tools/install $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv bin/tools/install/golangci-lint $@
+	rmdir bin/tools/install
+
+$(K6): # it takes minutes
+	GOBIN=$(CURDIR)/bin/tools/install $(GO) install go.k6.io/k6@v1.8.1
+	mv bin/tools/install/k6 $@
 	rmdir bin/tools/install

@@ -154,7 +154,7 @@ var badScenarios = []struct {
 9:7: thresholds.stop.errors: "p(99)<1": metric stop.errors takes rate or count, not p(99)
 10:7: thresholds.stop.errors: "p(101)<1": expected a percentile from 0 to 100, got p(101)`},
 	{"a metric unlike any", "name: x\n" + population + "thresholds: {beauty: [\"max<\"]}\n", `
-3:14: thresholds: unknown metric "beauty"; expected audit.events_lost, audit.over_admissions, audit.false_denials, audit.position_mismatches, audit.history_mismatches, audit.stale_reads, audit.position_regressions, audit.events_rejected, audit.node_crashes, audit.replica_mismatches, faults.recovered_after_ms, load.achieved_ratio, or <operation>.response_ms, service_ms, errors or denied with an operation of operations, start, keepalive, pause, resume, seek, telemetry, error, stop, upload, position, history, continue-watching or active-sessions
+3:14: thresholds: unknown metric "beauty"; expected audit.events_lost, audit.over_admissions, audit.false_denials, audit.position_mismatches, audit.history_mismatches, audit.stale_reads, audit.position_regressions, audit.events_rejected, audit.node_crashes, audit.replica_mismatches, faults.recovered_after_ms, faults.converged_after_ms, load.achieved_ratio, or <operation>.response_ms, service_ms, errors or denied with an operation of operations, start, keepalive, pause, resume, seek, telemetry, error, stop, upload, position, history, continue-watching or active-sessions
 3:23: thresholds.beauty: "max<": ` + expectedThreshold},
 	{"two documents", "---\nname: x\n" + population + "---\nname: y\n", `5:1: expected one document in the file, here begins another`},
 	{"anchors, aliases, merges, tags, directives", "%YAML 1.2\n---\nname: &a x\ndescription: *a\n<<: {a: b}\nseed: !!int 3\n", `

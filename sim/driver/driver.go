@@ -106,6 +106,7 @@ type Driver struct {
 
 	pending    atomic.Int64 // requests not yet ended; events of batches one by one
 	lag        lagMeter
+	vitals     vitals
 	recoveries recoveries
 	vanished   vanished
 	series     series
@@ -156,6 +157,7 @@ func New(config Config) (*Driver, error) {
 func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 	d.begun = time.Now()
 	begun()
+	defer d.vitals.watch(d.begun, d.config.WarmUp)()
 	played := d.play(ctx)
 	d.endPlan()
 	d.drain(ctx)

@@ -36,22 +36,27 @@ func (m *lagMeter) add(us int64) {
 	_ = m.histogram.RecordValue(min(max(us, 0), results.MaxTimeUS)) // within its range: cannot fail
 }
 
-// Fitness judges the driver itself. cpu is the share of the machine's processors
+// Fitness judges the driver itself, of the first that is wrong: its descriptors, how late
+// it sent, and what its process went through. cpu is the share of the machine's processors
 // that it used, 0 to 1. reason is empty if it was fit.
 func (d *Driver) Fitness(cpu float64) (generator results.Generator, reason string) {
-	generator = results.Generator{Fit: true, CPU: cpu}
+	generator = results.Generator{CPU: cpu}
 	d.lag.mu.Lock()
 	defer d.lag.mu.Unlock()
 	p99 := time.Duration(d.lag.histogram.ValueAtPercentile(99)) * time.Microsecond
 	generator.SendLagMS.P99 = float64(p99.Microseconds()) / 1000
 	generator.SendLagMS.Max = float64(d.lag.histogram.Max()) / 1000
-	if p99 > maxLagP99 {
-		generator.Fit = false
-		return generator, fmt.Sprintf(
+	reason = tooFewDescriptors(d.config.Connections, len(d.config.Targets))
+	if reason == "" && p99 > maxLagP99 {
+		reason = fmt.Sprintf(
 			"one request in 100 was sent %v late or more (limit %v): give the driver more processor time, or lower population.scale",
 			p99.Round(time.Millisecond), maxLagP99)
 	}
-	return generator, ""
+	if reason == "" {
+		reason = d.vitals.unfit()
+	}
+	generator.Fit = reason == ""
+	return generator, reason
 }
 
 // CPUTime is the processor time that this process has used.
