@@ -70,7 +70,9 @@ const keptUp = 0.98
 // noLog is for a run that nobody audits.
 type noLog struct{}
 
-func (noLog) Add(audit.Entry) {}
+func (noLog) Add(audit.Entry)          {}
+func (noLog) AddAll([]audit.Entry)     {}
+func (noLog) AddReading(audit.Reading) {}
 
 func drive(l load, out io.Writer, fleet driver.Fleet, config driver.Config) error {
 	config.Fleet, config.Targets, config.Connections, config.Duration = fleet, []string{l.URL}, l.Connections, l.Length

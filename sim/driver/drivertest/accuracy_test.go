@@ -110,7 +110,9 @@ type reading struct {
 
 type noLog struct{}
 
-func (noLog) Add(audit.Entry) {}
+func (noLog) Add(audit.Entry)          {}
+func (noLog) AddAll([]audit.Entry)     {}
+func (noLog) AddReading(audit.Reading) {}
 
 func read(t *testing.T, url string, connections int, fleet driver.Fleet, length time.Duration, log driver.Log) (r reading) {
 	t.Helper()
@@ -201,7 +203,9 @@ func (o *omitting) Next(until viewing.Millis, e *viewing.Event) (sim.Step, bool)
 	return sim.Step{DueMS: due, Device: int32(device), Type: viewing.Keepalive}, true
 }
 
-func (o *omitting) Add(e audit.Entry) { o.waiting[e.Account-1].Store(false) }
+func (o *omitting) Add(e audit.Entry)        { o.waiting[e.Account-1].Store(false) }
+func (o *omitting) AddAll([]audit.Entry)     {}
+func (o *omitting) AddReading(audit.Reading) {}
 
 // TestCoordinatedOmissionIsSeen: the check can fail.
 func TestCoordinatedOmissionIsSeen(t *testing.T) {
