@@ -216,15 +216,6 @@ func (d *decoder) target(root *mapping, t *Target) (nodesKnown bool) {
 	return nodesKnown
 }
 
-func (d *decoder) load(root *mapping, l *Traffic) {
-	*l = Traffic{Timeout: 10 * time.Second}
-	m := d.section(root, "load", "connections", "timeout")
-	connections := int64(64)
-	d.whole(m, "connections", &connections, 1, MaxConnections)
-	d.duration(m, "timeout", &l.Timeout, shortest)
-	l.Connections = int(connections)
-}
-
 func (d *decoder) audit(root *mapping, a *Audit) {
 	*a = Audit{ReadBack: 1}
 	d.scale(d.section(root, "audit", "read_back"), "read_back", &a.ReadBack)

@@ -41,8 +41,39 @@ type targetDocument struct {
 }
 
 type loadDocument struct {
-	Connections int    `yaml:"connections"`
-	Timeout     string `yaml:"timeout"`
+	Connections int             `yaml:"connections"`
+	Timeout     string          `yaml:"timeout"`
+	Executor    ExecutorName    `yaml:"executor"`
+	Rate        float64         `yaml:"rate,omitempty"`
+	StartRate   float64         `yaml:"start_rate,omitempty"`
+	Stages      []stageDocument `yaml:"stages,omitempty"`
+	VUs         int             `yaml:"vus,omitempty"`
+	Batch       int             `yaml:"batch"`
+	Linger      string          `yaml:"linger"`
+	Encoding    string          `yaml:"encoding"`
+	Reads       float64         `yaml:"reads"`
+}
+
+type stageDocument struct {
+	Duration string  `yaml:"duration"`
+	Target   float64 `yaml:"target"`
+}
+
+func (l *Traffic) document() loadDocument {
+	d := loadDocument{
+		Connections: l.Connections, Timeout: l.Timeout.String(), Executor: l.Executor, VUs: l.VUs,
+		Batch: l.Batch, Linger: l.Linger.String(), Encoding: l.Encoding, Reads: l.Reads,
+	}
+	switch l.Executor {
+	case ConstantRate:
+		d.Rate = l.Rate
+	case RampingRate:
+		d.StartRate = l.Rate
+	}
+	for _, s := range l.Stages {
+		d.Stages = append(d.Stages, stageDocument{s.Duration.String(), s.Target})
+	}
+	return d
 }
 
 type auditDocument struct {
@@ -96,7 +127,7 @@ func (s *Scenario) encode() ([]byte, error) {
 			Design: s.Target.Design, Nodes: s.Target.Nodes, Keepalive: s.Target.Keepalive.String(),
 			Lease: s.Target.Lease.String(), DefaultStreams: s.Target.DefaultStreams,
 		},
-		Load:  loadDocument{Connections: s.Load.Connections, Timeout: s.Load.Timeout.String()},
+		Load:  s.Load.document(),
 		Audit: auditDocument(s.Audit),
 	}
 	for _, f := range s.Faults {

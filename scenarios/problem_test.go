@@ -40,7 +40,7 @@ var badScenarios = []struct {
 1:1: unknown key "nmae", did you mean "name"?
 5:3: unknown key "node" in target, did you mean "nodes"?
 6:8: unknown key "timeouts" in load, did you mean "timeout"?
-6:22: unknown key "speed" in load, expected connections or timeout
+6:22: unknown key "speed" in load, expected connections, timeout, executor, rate, start_rate, stages, vus, batch, linger, encoding or reads
 10:5: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
 11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, audit, faults or thresholds`},
 	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<2\"]\n", `
@@ -98,6 +98,14 @@ var badScenarios = []struct {
 4:5: faults[0].kind is missing
 5:5: faults[1].at is missing
 6:5: faults[2]: expected keys and values, got 5`},
+	{"executors", "name: x\n" + population + "load: {executor: constant-arrival-rate, vus: 3, reads: 2}\n", `
+3:18: load.executor: constant-arrival-rate needs load.rate
+3:46: load.vus is of the executor constant-vus, and load.executor is constant-arrival-rate
+3:56: load.reads: expected a share from 0 to 1, got 2`},
+	{"stages", "name: x\n" + population + "load: {executor: ramping-arrival-rate, stages: [{target: -1}], encoding: binary}\n", `
+3:49: load.stages[0].duration is missing
+3:58: load.stages[0].target: expected a number from 0 to 10000000, got -1
+3:74: load.encoding: expected json, where load.batch is 1, got "binary"`},
 	{"no leader to fail over to", "name: x\n" + population + "target: {nodes: 1}\nfaults: [{at: 1s, kind: kill-leader}]\n", `4:25: faults[0].kind: kill-leader needs target.nodes of 3 or more, got 1`},
 	{"faults of every kind", "name: x\n" + population + "target: {nodes: 1}\nfaults:\n" +
 		"  - {at: 1s, kind: kill, for: 1s, restart_after: 1s, target: minority}\n" +

@@ -56,6 +56,33 @@ type Target struct {
 type Traffic struct {
 	Connections int           // 1 … 10,000; default 64
 	Timeout     time.Duration // of one request; default 10s
+
+	Executor ExecutorName // default ByPopulation
+	Rate     float64      // events a second: of ConstantRate, and where RampingRate begins
+	Stages   []Stage      // of RampingRate
+	VUs      int          // of ConstantVUs: 1 … Connections
+
+	Batch    int           // events in a request at most, 1 … 10,000; default 1
+	Linger   time.Duration // how long an event waits for others, where Batch is above 1; default 10ms
+	Encoding string        // of a batch: json or binary; default json
+	Reads    float64       // share of the devices that ask, 0 … 1; default 1
+}
+
+// ExecutorName says when the population's events are due, by the names of k6.
+type ExecutorName string
+
+// The executors.
+const (
+	ByPopulation ExecutorName = "population" // by its own clock, TimeScale times as fast
+	ConstantRate ExecutorName = "constant-arrival-rate"
+	RampingRate  ExecutorName = "ramping-arrival-rate"
+	ConstantVUs  ExecutorName = "constant-vus" // a closed loop
+)
+
+// Stage goes to a rate of Target events a second, in a straight line.
+type Stage struct {
+	Duration time.Duration
+	Target   float64
 }
 
 // Audit says how much is asked of the target after the run.

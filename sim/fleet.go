@@ -39,6 +39,7 @@ type FleetOptions struct {
 	KeepaliveMS int64          // of play between two keepalives, 1 … 24 h
 	Salt        uint64         // its low 48 bits go into every session id, and into nothing else
 	Segment     Segment        // the accounts that play; all of them
+	Positions   bool           // a start says where it begins, and never asks the server for that
 	Sittings    *Sittings      // as MeasureSittings found them for the model; nil: NewFleet measures
 }
 
@@ -78,6 +79,8 @@ type Fleet struct {
 	arriving   random.Family
 	salt       uint64
 
+	namesPositions bool
+
 	first    int // account of the population that is the fleet's account 0
 	accounts []account
 	devices  []uint32 // of each account its first, and at the end how many
@@ -113,15 +116,16 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 			habits:      habitsOf(p.Model()),
 			keepaliveMS: int32(options.KeepaliveMS),
 		},
-		population: p,
-		model:      p.Model(),
-		behaviour:  random.NewFamily(options.Seed, behaviourDomain),
-		arriving:   random.NewFamily(options.Seed, arrivalDomain),
-		salt:       options.Salt & MaxSalt,
-		first:      first,
-		accounts:   inHugePages(make([]account, end-first)),
-		uploads:    map[uint32]*upload{},
-		devices:    inHugePages(make([]uint32, end-first+1)),
+		population:     p,
+		model:          p.Model(),
+		behaviour:      random.NewFamily(options.Seed, behaviourDomain),
+		arriving:       random.NewFamily(options.Seed, arrivalDomain),
+		salt:           options.Salt & MaxSalt,
+		namesPositions: options.Positions,
+		first:          first,
+		accounts:       inHugePages(make([]account, end-first)),
+		uploads:        map[uint32]*upload{},
+		devices:        inHugePages(make([]uint32, end-first+1)),
 	}
 	if options.Sittings == nil {
 		options.Sittings = MeasureSittings(p)

@@ -61,7 +61,7 @@ func (f *Fleet) Event(e *viewing.Event) {
 	e.PositionMS = int64(k.position)
 	switch k.kind {
 	case viewing.Start:
-		if s.has(resumes) && !e.Offline {
+		if s.has(resumes) && !e.Offline && !f.namesPositions {
 			e.ResumePos, e.PositionMS = true, 0
 		}
 		return

@@ -132,7 +132,7 @@ func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fle
 func fleetOf(people *population.Population, s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fleet, error) {
 	options := sim.FleetOptions{
 		Seed: s.Seed, Salt: salt, Segment: segment, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
-		WarmUpMS: warmUpMS(s),
+		WarmUpMS: warmUpMS(s), Positions: s.Load.Batch > 1, // of which a batch tells nothing
 	}
 	if err := options.Validate(); err != nil {
 		return nil, usageError{errors.Join(errors.New("the scenario's population cannot be played"), err)}

@@ -159,6 +159,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		Fleet: r.traffic.fleet, StartMS: r.traffic.startMS, Targets: r.urls,
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
+		Executor: executorOf(&r.scenario.Load), Batch: batchOf(&r.scenario.Load), Unasked: 1 - r.scenario.Load.Reads,
 	})
 	if err != nil {
 		return err

@@ -61,6 +61,22 @@ func (r *runner) openTraffic(ctx context.Context) (*traffic, error) {
 	}, nil
 }
 
+// executorOf is when events are due, as the driver has it.
+func executorOf(l *scenarios.Traffic) driver.Executor {
+	e := driver.Executor{Rate: l.Rate, VUs: l.VUs}
+	if l.Executor != scenarios.ByPopulation {
+		e.Name = driver.ExecutorName(l.Executor)
+	}
+	for _, s := range l.Stages {
+		e.Stages = append(e.Stages, driver.Stage{Duration: s.Duration, Rate: s.Target})
+	}
+	return e
+}
+
+func batchOf(l *scenarios.Traffic) driver.Batch {
+	return driver.Batch{Events: l.Batch, Linger: l.Linger, Binary: l.Encoding == "binary"}
+}
+
 func plansOf(fleet *sim.Fleet) iter.Seq2[uint64, int] {
 	return func(yield func(uint64, int) bool) {
 		for _, account := range fleet.Accounts() {
@@ -73,6 +89,9 @@ func plansOf(fleet *sim.Fleet) iter.Seq2[uint64, int] {
 
 // openTrace looks at the trace that will be played, and has the run end with it.
 func (r *runner) openTrace(ctx context.Context) (*traffic, error) {
+	if r.scenario.Load.Batch > 1 {
+		return nil, usageError{errors.New("--replay: the starts of a trace ask where to play from, which a batch is not told: set load.batch to 1")}
+	}
 	path, begun := r.options.replay, time.Now()
 	player, err := trace.OpenPlayer(ctx, path, trace.PlayerOptions{
 		Salt: r.salt(), LengthMS: int64(endOfPlan(r.scenario) - startOfPlan(r.scenario)),

@@ -85,7 +85,7 @@ func (d *Driver) gather(device int32, e *viewing.Event, dueUS int64, measured bo
 
 // taking is the batch that takes the next event.
 func (a *aggregator) taking(limits Batch) *batch {
-	if last := len(a.queue) - 1; last >= 0 && !(last == 0 && (a.busy || a.waits)) {
+	if last := len(a.queue) - 1; last > 0 || last == 0 && !a.busy && !a.waits {
 		if b := a.queue[last]; !b.full(limits) {
 			return b
 		}

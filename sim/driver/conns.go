@@ -18,7 +18,6 @@ type conns struct {
 	cancel  context.CancelFunc
 	idle    [][]*conn // by node, the last used last
 	ended   chan *conn
-	all     int
 	waiting *time.Timer
 }
 
@@ -101,7 +100,7 @@ func (c *conn) serve(ctx context.Context, config *tls.Config, ended chan<- *conn
 }
 
 func (c *conn) exchange(ctx context.Context, config *tls.Config) (*http1.Answer, error) {
-	if c.http != nil && !(c.http.Usable() && c.http.Quiet()) {
+	if c.http != nil && (!c.http.Usable() || !c.http.Quiet()) {
 		c.hangUp()
 	}
 	if c.http == nil {

@@ -1,0 +1,260 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/playhead-load/playhead/sim/audit"
+	"github.com/playhead-load/playhead/viewing"
+	"github.com/playhead-load/playhead/viewing/wire"
+)
+
+// gauge counts what is under way.
+type gauge struct {
+	mu       sync.Mutex
+	now, max int
+}
+
+func newGauge() *gauge { return &gauge{} }
+
+func (g *gauge) add(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now += n
+	g.max = max(g.max, g.now)
+}
+
+func (g *gauge) most() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.max
+}
+
+// around counts the requests that a stage answers; each takes a while.
+func (g *gauge) around(answer func(http.ResponseWriter, heard)) func(http.ResponseWriter, heard) {
+	return func(w http.ResponseWriter, h heard) {
+		g.add(1)
+		defer g.add(-1)
+		time.Sleep(5 * time.Millisecond)
+		answer(w, h)
+	}
+}
+
+// contextUntil ends when something is so.
+func contextUntil(t *testing.T, done func() bool) (context.Context, context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for ctx.Err() == nil && !done() {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	return ctx, cancel
+}
+
+// edge is a target that takes batches, and says of each event what the test has it say.
+type edge struct {
+	url     string
+	outcome func(e *viewing.Event, batch int) string // "": 503 for the whole batch
+
+	mu      sync.Mutex
+	batches [][]viewing.Event
+}
+
+func newEdge(t *testing.T, outcome func(e *viewing.Event, batch int) string) *edge {
+	t.Helper()
+	s := &edge{outcome: outcome}
+	server := httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+func (s *edge) serve(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	events, err := decode(r.Header.Get("Content-Type"), body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.batches = append(s.batches, events)
+	batch := len(s.batches)
+	s.mu.Unlock()
+	var outcomes []string
+	for i := range events {
+		status := s.outcome(&events[i], batch)
+		if status == "" {
+			unavailable(w)
+			return
+		}
+		outcomes = append(outcomes, fmt.Sprintf(`{"status":%q}`, status))
+	}
+	_, _ = fmt.Fprintf(w, `{"outcomes":[%s]}`, strings.Join(outcomes, ","))
+}
+
+func decode(contentType string, body []byte) (events []viewing.Event, err error) {
+	var decoder wire.Decoder
+	format, ok := wire.ParseFormat(contentType)
+	if !ok {
+		return nil, fmt.Errorf("no format: %s", contentType)
+	}
+	err = decoder.DecodeEvents(body, format, func(_ int, e *viewing.Event, err error) error {
+		if err == nil {
+			one := *e
+			one.BitrateMS = slices.Clone(e.BitrateMS)
+			events = append(events, one)
+		}
+		return err
+	})
+	return events, err
+}
+
+// devicesInTurn is some events of each device, every device's in turn.
+func devicesInTurn(devices, events int) (lines []line) {
+	for seq := range uint32(events) {
+		for device := range int32(devices) {
+			lines = append(lines, line{dueMS: 3 * int64(seq), device: device, session: byte(device), seq: seq, kind: viewing.Keepalive})
+		}
+	}
+	return lines
+}
+
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	const devices, events, most = 20, 30, 7
+	for name, binary := range map[string]bool{"json": false, "binary": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := newEdge(t, func(e *viewing.Event, batch int) string {
+				switch {
+				case batch%5 == 1:
+					return "" // once in five, and never twice for the same batch in a row
+				case e.AccountID == 3 && e.Seq == 4:
+					return "denied"
+				case e.AccountID == 4 && e.Seq == 5:
+					return "rejected"
+				}
+				return "accepted"
+			})
+			d := newDrive(newScript(devicesInTurn(devices, events)...), []string{target.url}, func(c *Config) {
+				c.Connections, c.Batch = 3, Batch{Events: most, Linger: time.Millisecond, Binary: binary}
+			})
+			d.play(t, t.Context())
+			d.mustFates(t, map[audit.Fate]int64{audit.Accepted: devices*events - 2, audit.Denied: 1, audit.Rejected: 1})
+			if want := []string{"device 2 session 2"}; !slices.Equal(d.script.denied, want) {
+				t.Errorf("the fleet heard of %q, want %q", d.script.denied, want)
+			}
+			newest := map[uint64]uint32{}
+			for n, batch := range target.batches {
+				if len(batch) > most {
+					t.Errorf("a batch of %d events, at most %d may be in one", len(batch), most)
+				}
+				if n%5 == 0 { // refused, and said again as it was
+					continue
+				}
+				for i := range batch {
+					if e := &batch[i]; e.Seq < newest[e.AccountID] {
+						t.Errorf("account %d said seq %d after %d", e.AccountID, e.Seq, newest[e.AccountID])
+					}
+					newest[batch[i].AccountID] = max(newest[batch[i].AccountID], batch[i].Seq)
+				}
+			}
+			got := d.Recorder().Operations(1)["keepalive"]
+			if got.Count != devices*events || got.Errors != 1 || got.Denied != 1 || got.ResponseMS.Max < 1000 {
+				t.Errorf("%+v: want %d, one denied, one an error, and some that waited a second for another try", got, devices*events)
+			}
+			for _, e := range d.log.entries {
+				if e.FirstSentUS > e.LastSentUS || e.LastSentUS > e.DoneUS || e.DoneUS == 0 {
+					t.Fatalf("times %d, %d, %d", e.FirstSentUS, e.LastSentUS, e.DoneUS)
+				}
+			}
+		})
+	}
+}
+
+// TestABatchWaitsForOthers: no longer than its linger, and less where it is full.
+func TestABatchWaitsForOthers(t *testing.T) {
+	t.Parallel()
+	target := newEdge(t, func(*viewing.Event, int) string { return "accepted" })
+	const linger = 150 * time.Millisecond
+	lines := []line{{device: 0, session: 1, kind: viewing.Keepalive}, {device: 0, dueMS: 50, session: 1, seq: 1, kind: viewing.Keepalive}}
+	d := newDrive(newScript(lines...), []string{target.url}, func(c *Config) {
+		c.Connections, c.Batch, c.Duration = 1, Batch{Events: 10, Linger: linger}, 400*time.Millisecond
+	})
+	d.play(t, t.Context())
+	if len(target.batches) != 1 || len(target.batches[0]) != 2 {
+		t.Errorf("batches %v, want one of both events", target.batches)
+	}
+	if got := d.Recorder().Operations(1)["keepalive"].ResponseMS; got.Max < 149 {
+		t.Errorf("%+v: the first waited for its linger", got)
+	}
+}
+
+// TestABatchThatIsNeverAnswered leaves open what became of its events, and those behind
+// it were never sent.
+func TestABatchThatIsNeverAnswered(t *testing.T) {
+	t.Parallel()
+	target := newEdge(t, func(*viewing.Event, int) string { return "" })
+	ctx, cancel := contextUntil(t, func() bool {
+		target.mu.Lock()
+		defer target.mu.Unlock()
+		return len(target.batches) > 0
+	})
+	defer cancel()
+	d := newDrive(newScript(devicesInTurn(2, 20)...), []string{target.url}, func(c *Config) {
+		c.Connections, c.Batch, c.Duration = 1, Batch{Events: 4}, time.Minute
+		c.Timeout = 100 * time.Millisecond
+	})
+	d.play(t, ctx)
+	fates := d.log.fates()
+	if fates[audit.Unanswered] == 0 || len(fates) != 1 {
+		t.Errorf("fates %v, want unanswered ones only", fates)
+	}
+	got := d.Recorder().Operations(1)["keepalive"]
+	if got.Errors != got.Count || d.counts.unanswered.Load() != fates[audit.Unanswered] {
+		t.Errorf("%+v, %d counted unanswered: want all errors", got, d.counts.unanswered.Load())
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"outcomes":[{"status":"accepted"},{"status":"duplicate"}]}`:                     "[accepted known]",
+		`{"outcomes":[{"status":"denied","reason":"full"},{"status":"rejected"}]}` + "\n": "[denied rejected]",
+		`{"outcomes":[{"status":"denied","reason":"a \"b\" c"}]}`:                         "[denied]",
+		`{ "outcomes" : [ { "reason":"x", "status" : "accepted" } ] }`:                    "[accepted]",
+		`{"outcomes":[{"status":"maybe"}]}`:                                               "[unanswered]",
+		`{"outcomes":[]}`:                                                                 "[]",
+		`{"outcomes":[{"status":"accepted"},]}`:                                           "no",
+		`{"outcomes":[{"status":"accepted"}]`:                                             "no",
+		`{"outcomes":[{"status":"accepted"}]}x`:                                           "no",
+		`{"outcomes":[{"status":"accepted"`:                                               "no",
+		``:                                                                                "no",
+	} {
+		got, ok := scanOutcomes([]byte(body), nil)
+		parsed, parsedOK := parseOutcomes([]byte(body), nil)
+		if ok && (!parsedOK || fmt.Sprint(got) != fmt.Sprint(parsed)) {
+			t.Errorf("%s: scanned %v, parsed %v", body, got, parsed)
+		}
+		text := "no"
+		if parsedOK {
+			text = fmt.Sprint(parsed)
+		}
+		if text != want {
+			t.Errorf("%s: %s, want %s", body, text, want)
+		}
+	}
+	if _, ok := scanOutcomes([]byte(`{"outcomes":[{"status":"accepted"}]}`), nil); !ok {
+		t.Error("what the server writes is not scanned")
+	}
+}
