@@ -251,11 +251,11 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 
 // prepare tells the target the accounts' plans, and the auditor.
 func (r *runner) prepare(ctx context.Context) error {
-	r.log.Fold(r.lease(), driver.Late)
+	r.log.Fold(r.lease(), driver.Late+r.longestFault())
 	limits := map[uint64]int{}
 	for account, streams := range r.traffic.limits {
-		r.log.SetLimit(account, streams)
 		if streams != r.scenario.Target.DefaultStreams || r.cluster == nil {
+			r.log.SetLimit(account, streams)
 			limits[account] = streams
 		}
 	}

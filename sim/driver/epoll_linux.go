@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -129,7 +130,7 @@ func (e *epoll) keep(s *socket, rest []byte) {
 
 // write sends a request, or as much of it as goes without waiting.
 func (e *epoll) write(s *socket, request []byte) {
-	n, err := unix.Write(s.fd, request)
+	n, err := syscall.Write(s.fd, request)
 	switch {
 	case n == len(request):
 		return
@@ -144,7 +145,7 @@ func (e *epoll) write(s *socket, request []byte) {
 
 // writeRest goes on where write had to stop.
 func (e *epoll) writeRest(s *socket) error {
-	n, err := unix.Write(s.fd, s.out)
+	n, err := syscall.Write(s.fd, s.out)
 	if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 		return err
 	}
@@ -236,7 +237,7 @@ func (e *epoll) progress(s *socket, events uint32, told func(caller, *http1.Answ
 func (s *socket) read() (*http1.Answer, error) {
 	for {
 		room := s.reading.Room()
-		n, err := unix.Read(s.fd, room)
+		n, err := syscall.Read(s.fd, room)
 		switch {
 		case n > 0:
 			s.reading.Take(n)
