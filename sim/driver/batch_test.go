@@ -64,7 +64,7 @@ func contextUntil(t *testing.T, done func() bool) (context.Context, context.Canc
 // edge is a target that takes batches, and says of each event what the test has it say.
 type edge struct {
 	url     string
-	outcome func(e *viewing.Event, batch int) string // "": 503 for the whole batch
+	outcome func(e *viewing.Event) string // "": 503 for the whole batch
 
 	mu      sync.Mutex
 	batches [][]viewing.Event
@@ -76,7 +76,7 @@ func first(seen *sync.Map, seq uint32) bool {
 	return !known
 }
 
-func newEdge(t *testing.T, outcome func(e *viewing.Event, batch int) string) *edge {
+func newEdge(t *testing.T, outcome func(e *viewing.Event) string) *edge {
 	t.Helper()
 	s := &edge{outcome: outcome, refused: map[int]bool{}}
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
@@ -98,7 +98,7 @@ func (s *edge) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	var outcomes []string
 	for i := range events {
-		status := s.outcome(&events[i], batch)
+		status := s.outcome(&events[i])
 		if status == "" {
 			s.mu.Lock()
 			s.refused[batch-1] = true
@@ -145,7 +145,7 @@ func TestBatches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var refused sync.Map
-			target := newEdge(t, func(e *viewing.Event, batch int) string {
+			target := newEdge(t, func(e *viewing.Event) string {
 				switch {
 				case e.AccountID == 5 && e.Seq%10 == 0 && first(&refused, e.Seq):
 					return "" // the batch that it is in, when it is heard first
@@ -195,7 +195,7 @@ func TestBatches(t *testing.T) {
 // TestABatchWaitsForOthers: no longer than its linger, and less where it is full.
 func TestABatchWaitsForOthers(t *testing.T) {
 	t.Parallel()
-	target := newEdge(t, func(*viewing.Event, int) string { return "accepted" })
+	target := newEdge(t, func(*viewing.Event) string { return "accepted" })
 	const linger = 150 * time.Millisecond
 	lines := []line{{device: 0, session: 1, kind: viewing.Keepalive}, {device: 0, dueMS: 50, session: 1, seq: 1, kind: viewing.Keepalive}}
 	d := newDrive(newScript(lines...), []string{target.url}, func(c *Config) {
@@ -214,7 +214,7 @@ func TestABatchWaitsForOthers(t *testing.T) {
 // it were never sent.
 func TestABatchThatIsNeverAnswered(t *testing.T) {
 	t.Parallel()
-	target := newEdge(t, func(*viewing.Event, int) string { return "" })
+	target := newEdge(t, func(*viewing.Event) string { return "" })
 	ctx, cancel := contextUntil(t, func() bool {
 		target.mu.Lock()
 		defer target.mu.Unlock()
@@ -253,12 +253,12 @@ func TestOutcomes(t *testing.T) {
 	} {
 		got, ok := scanOutcomes([]byte(body), nil)
 		parsed, parsedOK := parseOutcomes([]byte(body), nil)
-		if ok && (!parsedOK || fmt.Sprint(got) != fmt.Sprint(parsed)) {
+		if ok && (!parsedOK || !slices.Equal(got, parsed)) {
 			t.Errorf("%s: scanned %v, parsed %v", body, got, parsed)
 		}
 		text := "no"
 		if parsedOK {
-			text = fmt.Sprint(parsed)
+			text = fmt.Sprintf("%v", parsed)
 		}
 		if text != want {
 			t.Errorf("%s: %s, want %s", body, text, want)
