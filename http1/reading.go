@@ -41,8 +41,8 @@ func (r *Reading) Room() []byte {
 // Take says that n bytes were put into Room.
 func (r *Reading) Take(n int) { r.conn.filled += n }
 
-// End says that the server sends no more.
-func (r *Reading) End() { r.ended = true }
+// End says that the server sends no more: what is not whole by now never will be.
+func (r *Reading) End() { r.ended, r.conn.partial = true, false }
 
 // Answer is the answer, nil as long as there is more to come. After an error the
 // connection is of no further use. The answer is valid until the next Room or Next.
@@ -57,9 +57,6 @@ func (r *Reading) Answer() (*Answer, error) {
 	}
 	return &r.conn.answer, nil
 }
-
-// Begun says whether a byte of an answer has come.
-func (r *Reading) Begun() bool { return r.conn.filled > 0 }
 
 // Next makes ready for the answer to the next request.
 func (r *Reading) Next() { r.conn.forget() }
