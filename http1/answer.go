@@ -105,6 +105,9 @@ func (c *Conn) readBody(begin, status int, f framing) (at, length int, err error
 		return 0, 0, errMore
 	case f.chunked:
 		length, err = c.readChunks(begin)
+		if errors.Is(err, errMore) { // trailers without end
+			err = ErrTooLarge
+		}
 		return begin, length, err
 	case f.length < 0:
 		length, err = c.readToEnd(begin)

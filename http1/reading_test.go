@@ -82,6 +82,7 @@ func TestReadingWhatIsNoAnswer(t *testing.T) {
 		"a head too long":  {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2*MaxHeadBytes), false, ErrTooLarge},
 		"a body too long":  {"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n", false, ErrTooLarge},
 		"chunks too long":  {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("100\r\n"+strings.Repeat("x", 256)+"\r\n", 8), false, ErrTooLarge},
+		"trailers":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + strings.Repeat("X: "+strings.Repeat("y", 100)+"\r\n", 400), false, ErrTooLarge},
 		"no chunk":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", false, ErrMalformed},
 		"cut in the head":  {"HTTP/1.1 200", true, io.ErrUnexpectedEOF},
 		"cut in the body":  {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", true, io.ErrUnexpectedEOF},

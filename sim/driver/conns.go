@@ -63,8 +63,7 @@ func (c *conns) await(until time.Time, told func(caller, *http1.Answer, error)) 
 	select {
 	case one := <-c.ended:
 		c.tell(one, told)
-	case <-c.waiting.C:
-		return
+	case <-c.waiting.C: // where that was over before, there may be some all the same
 	}
 	for range cap(c.ended) {
 		select {

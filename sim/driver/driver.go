@@ -123,7 +123,7 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	carrier, err := newCarrier(nodes, 2*config.Connections, config.TLS) // of aggregators, and of questions
+	carrier, err := newCarrier(nodes, config.calls(), config.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +148,14 @@ func New(config Config) (*Driver, error) {
 		d.aggregators = newAggregators(config.Connections, len(nodes))
 	}
 	return d, nil
+}
+
+// calls is how many there may be at once: of aggregators, and of questions beside them.
+func (c *Config) calls() int {
+	if c.Batch.Events > 1 {
+		return 2 * c.Connections
+	}
+	return c.Connections
 }
 
 // Run plays until the plan's end, then waits for what is under way. When ctx ends

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ type epoll struct {
 	sockets []*socket   // by number; nil: free
 	free    []int32     // numbers
 	idle    [][]*socket // by node, the last used last
+	opening int         // connections that are being opened, and not yet in use
 	opened  chan opening
 	failed  []*socket // before their request was sent
 	expired time.Time // when calls that took too long were last looked for
@@ -82,12 +84,9 @@ func (e *epoll) call(node int, request []byte, deadline time.Time, c caller) {
 	s := &socket{node: node, fd: -1, caller: c, deadline: deadline, reading: http1.NewReading(maxAnswer)}
 	e.keep(s, request)
 	e.number(s)
+	e.opening++
 	go func() {
 		fd, err := open(e.ctx, e.nodes[node].address, deadline)
-		if e.ctx.Err() != nil && fd >= 0 {
-			_ = unix.Close(fd)
-			return
-		}
 		e.opened <- opening{s, fd, err} // has room for every call
 	}()
 }
@@ -165,14 +164,21 @@ func (e *epoll) watch(s *socket, op int, events uint32) {
 
 func (e *epoll) await(until time.Time, told func(caller, *http1.Answer, error)) {
 	e.begin()
-	n, err := unix.EpollWait(e.fd, e.events, e.timeout(until))
-	if err != nil { // a signal: nothing has happened
-		n = 0
-	}
-	for _, event := range e.events[:max(0, n)] {
-		if s := e.sockets[event.Fd]; s != nil {
-			e.progress(s, event.Events, told)
+	timeout := e.timeout(until)
+	for {
+		n, err := unix.EpollWait(e.fd, e.events, timeout)
+		if err != nil { // a signal: nothing has happened
+			n = 0
 		}
+		for _, event := range e.events[:max(0, n)] {
+			if s := e.sockets[event.Fd]; s != nil && s.fd >= 0 {
+				e.progress(s, event.Events, told)
+			}
+		}
+		if n < len(e.events) { // else there may be more: answers that are here are not late
+			break
+		}
+		timeout = 0
 	}
 	e.expire(told)
 	for len(e.failed) > 0 {
@@ -197,6 +203,7 @@ func (e *epoll) begin() {
 	for {
 		select {
 		case o := <-e.opened:
+			e.opening--
 			s := o.socket
 			if s.fd, s.err = o.fd, o.err; s.err != nil {
 				e.failed = append(e.failed, s)
@@ -212,12 +219,13 @@ func (e *epoll) begin() {
 // progress does what can be done on a socket without waiting.
 func (e *epoll) progress(s *socket, events uint32, told func(caller, *http1.Answer, error)) {
 	if s.caller == nil { // the server has ended an idle connection, or speaks unasked
+		e.idle[s.node] = slices.DeleteFunc(e.idle[s.node], func(idle *socket) bool { return idle == s })
 		e.drop(s)
 		return
 	}
 	if events&unix.EPOLLOUT != 0 && len(s.out) > 0 {
 		if err := e.writeRest(s); err != nil {
-			e.fail(s, err, told)
+			e.refused(s, err, told)
 			return
 		}
 	}
@@ -229,8 +237,18 @@ func (e *epoll) progress(s *socket, events uint32, told func(caller, *http1.Answ
 	case err != nil:
 		e.fail(s, err, told)
 	case a != nil:
-		e.end(s, a, told)
+		e.end(s, a, events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) == 0, told)
 	}
+}
+
+// refused ends a call whose request could not be written to its end: the server may
+// have answered before.
+func (e *epoll) refused(s *socket, err error, told func(caller, *http1.Answer, error)) {
+	if a, _ := s.read(); a != nil {
+		e.end(s, a, false, told)
+		return
+	}
+	e.fail(s, err, told)
 }
 
 // read reads what has come; nil as long as the answer is not whole.
@@ -255,9 +273,9 @@ func (s *socket) read() (*http1.Answer, error) {
 	}
 }
 
-// end tells of an answer, and keeps the connection if it goes on.
-func (e *epoll) end(s *socket, a *http1.Answer, told func(caller, *http1.Answer, error)) {
-	who, goesOn := s.caller, !a.Close && len(s.out) == 0
+// end tells of an answer, and keeps the connection if it is open and goes on.
+func (e *epoll) end(s *socket, a *http1.Answer, open bool, told func(caller, *http1.Answer, error)) {
+	who, goesOn := s.caller, open && !a.Close && len(s.out) == 0
 	s.caller = nil
 	told(who, a, nil)
 	if !goesOn {
@@ -275,20 +293,16 @@ func (e *epoll) fail(s *socket, err error, told func(caller, *http1.Answer, erro
 	told(who, nil, err)
 }
 
-// drop closes a connection and forgets it.
+// drop closes a connection, which is not among the idle ones, and forgets it.
 func (e *epoll) drop(s *socket) {
 	if s.fd >= 0 {
-		_ = unix.Close(s.fd) // its events end with it
+		// Before it is closed: a child that is being started may hold it open a while longer.
+		_ = unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, s.fd, nil)
+		_ = unix.Close(s.fd)
 		s.fd = -1
 	}
 	e.sockets[s.number] = nil
 	e.free = append(e.free, s.number)
-	for i, idle := range e.idle[s.node] {
-		if idle == s {
-			e.idle[s.node] = append(e.idle[s.node][:i], e.idle[s.node][i+1:]...)
-			break
-		}
-	}
 }
 
 // expire ends the calls that took too long.
@@ -307,6 +321,11 @@ func (e *epoll) expire(told func(caller, *http1.Answer, error)) {
 
 func (e *epoll) close() {
 	e.cancel()
+	for range e.opening {
+		if o := <-e.opened; o.fd >= 0 {
+			_ = unix.Close(o.fd)
+		}
+	}
 	for _, s := range e.sockets {
 		if s != nil && s.fd >= 0 {
 			_ = unix.Close(s.fd)

@@ -46,7 +46,7 @@ func (d *Driver) Fitness(cpu float64) (generator results.Generator, reason strin
 	p99 := time.Duration(d.lag.histogram.ValueAtPercentile(99)) * time.Microsecond
 	generator.SendLagMS.P99 = float64(p99.Microseconds()) / 1000
 	generator.SendLagMS.Max = float64(d.lag.histogram.Max()) / 1000
-	reason = tooFewDescriptors(d.config.Connections, len(d.config.Targets))
+	reason = tooFewDescriptors(d.config.calls(), len(d.config.Targets))
 	if reason == "" && p99 > maxLagP99 {
 		reason = fmt.Sprintf(
 			"one request in 100 was sent %v late or more (limit %v): give the driver more processor time, or lower population.scale",

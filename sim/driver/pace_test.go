@@ -91,3 +91,25 @@ func TestClosedLoopKeepsSoManyUnderWay(t *testing.T) {
 		t.Errorf("%d requests, want all %d, however far apart they are in the plan", got, events)
 	}
 }
+
+// TestWhoVanishesIsNotDueAtARate: what a silent device would have said takes its turn.
+func TestWhoVanishesIsNotDueAtARate(t *testing.T) {
+	t.Parallel()
+	const events = 1000
+	var lines []line
+	for i := range int32(events) {
+		lines = append(lines, line{device: i, session: 1, kind: viewing.Keepalive})
+	}
+	target := newStage(t, 1, accept)
+	d := newDrive(newScript(lines...), target.urls, func(c *Config) {
+		c.Duration, c.Executor = 300*time.Millisecond, Executor{Name: ConstantRate, Rate: 200}
+	})
+	d.Vanish(1, 1)
+	d.play(t, t.Context())
+	if said := d.script.said; said > 62 || said < 30 {
+		t.Errorf("%d events of the plan were used up in 0.3 s at 200 a second", said)
+	}
+	if got := len(target.requests()); got != 0 {
+		t.Errorf("%d requests of devices that say nothing", got)
+	}
+}

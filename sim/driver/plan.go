@@ -27,10 +27,10 @@ func (d *Driver) planNext(nowUS int64) bool {
 	if !ok {
 		return false
 	}
+	dueUS := d.pace.due(step.DueMS, nowUS)
 	if d.vanished.has(step.Device) {
 		return true
 	}
-	dueUS := d.pace.due(step.DueMS, nowUS)
 	ago := 0.0
 	if e.Offline {
 		ago = float64(step.DueMS-e.At) / d.config.TimeScale
