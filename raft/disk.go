@@ -72,10 +72,11 @@ func (d *Disk) await() (slow time.Duration, full bool) {
 	return d.slow, d.full
 }
 
-// brokenLog is a log store on such a disk.
+// brokenLog is a log store on a disk that may be broken: pass returns when a write may go
+// on, as that of a Disk does.
 type brokenLog struct {
 	keptLog
-	disk *Disk
+	pass func(grows bool) error
 }
 
 // StoreLog implements hraft.LogStore.
@@ -83,7 +84,7 @@ func (l *brokenLog) StoreLog(entry *hraft.Log) error { return l.StoreLogs([]*hra
 
 // StoreLogs implements hraft.LogStore.
 func (l *brokenLog) StoreLogs(entries []*hraft.Log) error {
-	if err := l.disk.pass(true); err != nil {
+	if err := l.pass(true); err != nil {
 		return err
 	}
 	return l.keptLog.StoreLogs(entries)
@@ -91,7 +92,7 @@ func (l *brokenLog) StoreLogs(entries []*hraft.Log) error {
 
 // DeleteRange implements hraft.LogStore.
 func (l *brokenLog) DeleteRange(from, to uint64) error {
-	if err := l.disk.pass(false); err != nil {
+	if err := l.pass(false); err != nil {
 		return err
 	}
 	return l.keptLog.DeleteRange(from, to)
@@ -99,7 +100,7 @@ func (l *brokenLog) DeleteRange(from, to uint64) error {
 
 // Set implements hraft.StableStore.
 func (l *brokenLog) Set(key, value []byte) error {
-	if err := l.disk.pass(false); err != nil {
+	if err := l.pass(false); err != nil {
 		return err
 	}
 	return l.keptLog.Set(key, value)

@@ -3,8 +3,6 @@ package raft
 import (
 	"sync"
 	"syscall"
-
-	hraft "github.com/hashicorp/raft"
 )
 
 // FaultyLog comes between a node and its log store: a write of the log or of the
@@ -20,7 +18,7 @@ type FaultyLog struct {
 
 // SetFaultyLog puts f under a node's log.
 func (c *Config) SetFaultyLog(f *FaultyLog) {
-	c.under = func(kept keptLog) keptLog { return &faultyLog{kept, f} }
+	c.under = func(kept keptLog) keptLog { return &brokenLog{kept, f.pass} }
 }
 
 // Hang makes writes wait until Release.
@@ -90,32 +88,4 @@ func (f *FaultyLog) pass(appends bool) error {
 		return syscall.ENOSPC
 	}
 	return nil
-}
-
-type faultyLog struct {
-	keptLog
-	faults *FaultyLog
-}
-
-func (l *faultyLog) StoreLog(entry *hraft.Log) error { return l.StoreLogs([]*hraft.Log{entry}) }
-
-func (l *faultyLog) StoreLogs(entries []*hraft.Log) error {
-	if err := l.faults.pass(true); err != nil {
-		return err
-	}
-	return l.keptLog.StoreLogs(entries)
-}
-
-func (l *faultyLog) DeleteRange(from, to uint64) error {
-	if err := l.faults.pass(false); err != nil {
-		return err
-	}
-	return l.keptLog.DeleteRange(from, to)
-}
-
-func (l *faultyLog) Set(key, value []byte) error {
-	if err := l.faults.pass(false); err != nil {
-		return err
-	}
-	return l.keptLog.Set(key, value)
 }

@@ -124,7 +124,7 @@ func openKept(cfg Config, tree string, used bool, logger hclog.Logger) (kept kep
 	}
 	if kept, err = open(cfg, at, logger); err == nil {
 		if cfg.Disk != nil {
-			kept = &brokenLog{kept, cfg.Disk}
+			kept = &brokenLog{kept, cfg.Disk.pass}
 		}
 		if cfg.under != nil {
 			kept = cfg.under(kept)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/playhead-load/playhead/sim/driver/drivertest"
+	simtarget "github.com/playhead-load/playhead/sim/target"
 )
 
 // Limits of running a process.
@@ -26,7 +27,6 @@ const (
 	startTimeout = 60 * time.Second // until its first request: k6 makes a thousand VUs before
 	endTimeout   = 60 * time.Second // after its length
 	pollEvery    = 10 * time.Millisecond
-	clockTicks   = 100 // USER_HZ, in which /proc tells processor time
 	lastWords    = 500 // bytes of what it said that an error shows
 )
 
@@ -106,25 +106,8 @@ func (p *process) proc(name string) string {
 }
 
 // cpuTime is the processor time that the process has used.
-func (p *process) cpuTime() (sum time.Duration, err error) {
-	stat, err := os.ReadFile(p.proc("stat"))
-	if err != nil {
-		return 0, err
-	}
-	// proc(5): utime and stime are the 14th and 15th field, counted from after the name
-	// in parentheses, which may hold spaces.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0, errors.New("processor time: the process has ended")
-	}
-	for _, field := range fields[11:13] {
-		ticks, err := strconv.ParseInt(string(field), 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += time.Duration(ticks) * time.Second / clockTicks
-	}
-	return sum, nil
+func (p *process) cpuTime() (time.Duration, error) {
+	return simtarget.ProcessTime(p.command.Process.Pid)
 }
 
 // residentBytes is the memory that the process has.

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,7 +22,6 @@ const (
 	peerReadyTimeout = 30 * time.Second
 	peerStopTimeout  = 15 * time.Second // from SIGTERM to SIGKILL
 	peerPoll         = 50 * time.Millisecond
-	clockTicks       = 100 // USER_HZ, in which /proc tells processor time
 	lastWordsBytes   = 500
 )
 
@@ -97,20 +95,11 @@ func (p *processes) await(ctx context.Context, what string, ask func(ctx context
 // cpuTime is the processor time of the processes.
 func (p *processes) cpuTime() (sum time.Duration, err error) {
 	for i, c := range p.commands {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Process.Pid))
+		used, err := target.ProcessTime(c.Process.Pid)
 		if err != nil {
 			return 0, fmt.Errorf("processor time of server %d: %w; it says: %s", i+1, err, lastWords(p.logs[i]))
 		}
-		// proc(5): utime and stime are the 14th and 15th field, counted from after the
-		// name in parentheses, which may hold spaces.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		for _, field := range fields[11:13] {
-			ticks, err := strconv.ParseInt(string(field), 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("processor time of server %d: %w", i+1, err)
-			}
-			sum += time.Duration(ticks) * time.Second / clockTicks
-		}
+		sum += used
 	}
 	return sum, nil
 }

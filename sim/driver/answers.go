@@ -46,11 +46,10 @@ func resultOf(fate audit.Fate, failed bool) results.Result {
 
 // read is what a node's answer, or the want of one, says of the request.
 func (r *request) read(a *http1.Answer, err error) answer {
+	if wait, again := toRepeat(a, err); again {
+		return answer{again: true, wait: wait}
+	}
 	switch {
-	case err != nil:
-		return answer{again: true}
-	case mayBeRepeated(a.Status):
-		return answer{again: true, wait: retryAfter(string(a.Header("Retry-After")))}
 	case r.op == results.OpPosition:
 		return positionAnswer(a)
 	case !r.isEvent:
@@ -61,6 +60,18 @@ func (r *request) read(a *http1.Answer, err error) answer {
 		return startAnswer(a)
 	}
 	return eventAnswer(a)
+}
+
+// toRepeat says whether the target could not say, so that the request is to be sent
+// again, and how long it asks to wait before.
+func toRepeat(a *http1.Answer, err error) (wait time.Duration, again bool) {
+	switch {
+	case err != nil:
+		return 0, true
+	case mayBeRepeated(a.Status):
+		return retryAfter(string(a.Header("Retry-After"))), true
+	}
+	return 0, false
 }
 
 // mayBeRepeated says whether the target could not say: it may the next time.

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/playhead-load/playhead/http1"
@@ -13,16 +14,15 @@ import (
 
 // Batch says how events are put together into requests.
 type Batch struct {
-	Events int           // at most, in a request; 0 and 1: each event is a request of its own
+	Events int           // at most, in a request, up to wire.MaxEvents; 0 and 1: each event is a request of its own
 	Linger time.Duration // how long an event waits for others, while its aggregator has nothing under way
 	Binary bool          // in the compact binary type, not in JSON
 }
 
 // Limits of aggregators.
 const (
-	MaxBatchEvents = 10_000  // that one request may have
-	gatheredLimit  = 1 << 20 // events that wait in all; more are lost, and counted
-	batchBytes     = 3 << 20 // of a request's body, about: servers take 4 MiB
+	gatheredLimit = 1 << 20 // events that wait in all; more are lost, and counted
+	batchBytes    = 3 << 20 // of a request's body, about: servers take 4 MiB
 )
 
 // aggregator gathers the events of some devices and sends them in batches, one at a
@@ -165,10 +165,7 @@ func (d *Driver) sendBatch(a *aggregator, b *batch) {
 func (a *aggregator) answered(d *Driver, got *http1.Answer, err error) {
 	a.busy = false
 	b, doneUS := a.queue[0], d.NowUS()
-	again, wait := err != nil || mayBeRepeated(got.Status), time.Duration(0)
-	if again && err == nil {
-		wait = retryAfter(string(got.Header("Retry-After")))
-	}
+	wait, again := toRepeat(got, err)
 	if again {
 		a.node = (a.node + 1) % len(d.nodes)
 		if b.tries < maxTries {
@@ -221,9 +218,7 @@ func (a *aggregator) shift(d *Driver) {
 	b := a.queue[0]
 	a.events -= len(b.items)
 	d.pending.Add(-int64(len(b.items)))
-	last := copy(a.queue, a.queue[1:])
-	a.queue[last] = nil
-	a.queue = a.queue[:last]
+	a.queue = slices.Delete(a.queue, 0, 1)
 	a.spare = append(a.spare, b)
 }
 

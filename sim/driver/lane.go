@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"slices"
+
 	"github.com/playhead-load/playhead/http1"
 	"github.com/playhead-load/playhead/viewing"
 )
@@ -47,11 +49,7 @@ func (l *lane) leave() {
 func (l *lane) add(r *request) { l.queue = append(l.queue, r) }
 
 // shift takes the first request off the lane.
-func (l *lane) shift() {
-	n := copy(l.queue, l.queue[1:])
-	l.queue[n] = nil
-	l.queue = l.queue[:n]
-}
+func (l *lane) shift() { l.queue = slices.Delete(l.queue, 0, 1) }
 
 // cut takes what the lane still has to say of a session, after its first request, off
 // the lane and returns it.

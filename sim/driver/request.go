@@ -135,10 +135,10 @@ func (r *request) append(dst []byte, n *node) []byte {
 	return appendPost(dst, n, r.path, contentJSON, r.body)
 }
 
-// The types of a body of events.
-const (
-	contentJSON   = "Content-Type: application/json\r\n"
-	contentBinary = "Content-Type: application/vnd.playhead.events.v1\r\n"
+// The types of a body of events, as headers.
+var (
+	contentJSON   = "Content-Type: " + wire.JSON.ContentType() + "\r\n"
+	contentBinary = "Content-Type: " + wire.Binary.ContentType() + "\r\n"
 )
 
 func appendPost(dst []byte, n *node, path []byte, contentType string, body []byte) []byte {

@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -359,19 +358,9 @@ func (d *player) say() audit.Fate {
 }
 
 func (d *player) send(node string) audit.Fate {
-	url, body := audittest.Request(node, &d.event)
-	response, err := d.client.Post(url, "application/json", bytes.NewReader(body))
+	fate, err := audittest.Send(d.client, node, &d.event)
 	if err != nil {
-		return audit.Unanswered
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
-		return audit.Unanswered
-	}
-	fate, _, err := audittest.Fate(response.StatusCode, text)
-	if err != nil {
-		d.t.Errorf("%v seq %d: %v", d.event.Type, d.event.Seq, err)
+		d.t.Error(err)
 	}
 	return fate
 }

@@ -32,23 +32,35 @@ func (n *Node) cpuTime() (time.Duration, error) {
 	if n.process == nil {
 		return n.used, nil
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.process.Pid))
+	used, err := ProcessTime(n.process.Pid)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return n.endedTime(), nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("processor time of %s: %w", n.ID, err)
 	}
+	return n.used + used, nil
+}
+
+// ProcessTime is the processor time that a running process has used so far, its own
+// and the system's for it, from /proc.
+func ProcessTime(pid int) (used time.Duration, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
 	// The name of the program, in parentheses, may hold spaces: fields count from
 	// after it. utime and stime are the 14th and 15th of the line.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	var ticks int64
-	for _, field := range fields[11:13] {
-		v, err := strconv.ParseInt(string(field), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("processor time of %s: %w", n.ID, err)
-		}
-		ticks += v
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: expected 15 fields or more, got %q", pid, stat)
 	}
-	return n.used + time.Duration(ticks)*time.Second/clockTicks, nil
+	for _, field := range fields[11:13] {
+		ticks, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+		used += time.Duration(ticks) * time.Second / clockTicks
+	}
+	return used, nil
 }

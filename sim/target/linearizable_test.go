@@ -1,10 +1,8 @@
 package target
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -211,7 +209,7 @@ func (d *viewer) say() (audit.Entry, error) {
 		if try == 0 {
 			entry.FirstSentUS = entry.LastSentUS
 		}
-		fate, err := d.send(d.cluster.Nodes()[d.random.IntN(len(d.cluster.Nodes()))])
+		fate, err := audittest.Send(d.client, d.cluster.Nodes()[d.random.IntN(len(d.cluster.Nodes()))].URL, &d.event)
 		entry.Fate, entry.DoneUS = fate, d.nowUS()
 		if err != nil {
 			return entry, err
@@ -224,24 +222,6 @@ func (d *viewer) say() (audit.Entry, error) {
 	}
 	d.log.Add(entry)
 	return entry, nil
-}
-
-func (d *viewer) send(node *Node) (audit.Fate, error) {
-	url, body := audittest.Request(node.URL, &d.event)
-	response, err := d.client.Post(url, "application/json", bytes.NewReader(body))
-	if err != nil {
-		return audit.Unanswered, nil
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
-		return audit.Unanswered, nil
-	}
-	fate, _, err := audittest.Fate(response.StatusCode, text)
-	if err != nil {
-		return audit.Unanswered, fmt.Errorf("%v seq %d: %w", d.event.Type, d.event.Seq, err)
-	}
-	return fate, nil
 }
 
 func (v *viewers) check(log *audit.Log) audit.Report {

@@ -3,8 +3,11 @@
 package audittest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"strconv"
 
 	"github.com/playhead-load/playhead/sim/audit"
@@ -19,6 +22,26 @@ func Request(node string, e *viewing.Event) (url string, body []byte) {
 		return fmt.Sprintf("%s/v1/accounts/%d/sessions", node, e.AccountID), wire.AppendEventJSON(nil, e)
 	}
 	return node + "/v1/events", append(wire.AppendEventJSON([]byte{'['}, e), ']')
+}
+
+// Send tells a node of one event, once, and reads what became of it: Unanswered while the
+// node could not say. An answer that is not in the contract is an error.
+func Send(client *http.Client, node string, e *viewing.Event) (audit.Fate, error) {
+	url, body := Request(node, e)
+	response, err := client.Post(url, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return audit.Unanswered, nil
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
+		return audit.Unanswered, nil
+	}
+	fate, _, err := Fate(response.StatusCode, text)
+	if err != nil {
+		return audit.Unanswered, fmt.Errorf("%v seq %d: %w", e.Type, e.Seq, err)
+	}
+	return fate, nil
 }
 
 // Fate reads what became of the event from the answer, and where a start is to begin. An
