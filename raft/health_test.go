@@ -124,8 +124,9 @@ func TestStuckTransferDoesNotStopWrites(t *testing.T) {
 	c := rafttest.NewClusterWith(t, 3, newList, func(i int, cfg *raft.Config) {
 		w.wire(i, cfg)
 		cfg.Logger = slog.New(slog.NewTextHandler(&told, nil))
-		// So that the watchdog is quicker than the limits on what waits for the wire.
-		cfg.HeartbeatTimeout, cfg.LeaderLease = 400*time.Millisecond, 200*time.Millisecond
+		// The watchdog, after four of them, is to be quicker than the ten seconds that a
+		// request may take; and a stall of the machine is to cost no leader its lease.
+		cfg.HeartbeatTimeout, cfg.LeaderLease = 1500*time.Millisecond, 1500*time.Millisecond
 	})
 	leader := c.LeaderAt(t)
 	to := (leader + 1) % 3

@@ -35,11 +35,20 @@ type speaking struct {
 	net.Conn
 	over    *network
 	between [2]int
+	known   bool // to the other end, which closes a connection whose first byte does not come
 }
 
-func (s speaking) Write(b []byte) (int, error) {
+func (s *speaking) Write(b []byte) (int, error) {
 	s.over.said[s.between[0]].Add(1)
-	if s.over.lost(s.between, b) {
+	known := s.known
+	s.known = true
+	switch lost := s.over.lost(s.between, b); {
+	case lost && known:
+		return len(b), nil
+	case lost:
+		if _, err := s.Conn.Write(b[:1]); err != nil {
+			return 0, err
+		}
 		return len(b), nil
 	}
 	return s.Conn.Write(b)
@@ -70,7 +79,7 @@ func (w *network) wire(i int, cfg *raft.Config) {
 			return nil, errors.Join(errCut, conn.Close())
 		}
 		w.conns[between] = append(w.conns[between], conn)
-		return speaking{conn, w, between}, nil
+		return &speaking{Conn: conn, over: w, between: between}, nil
 	})
 }
 
