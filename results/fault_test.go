@@ -75,7 +75,7 @@ func TestBackWithinThresholds(t *testing.T) {
 }
 
 func TestIntervalsAreJudgedByResponseTimes(t *testing.T) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	r.JudgeBy([]Threshold{
 		threshold(t, "start.response_ms", "p(90)<10"), threshold(t, "operations.response_ms", "max<100"),
 		threshold(t, "start.service_ms", "max<0.001"), threshold(t, "operations.errors", "count==0"),
@@ -96,13 +96,13 @@ func TestIntervalsAreJudgedByResponseTimes(t *testing.T) {
 		for _, ms := range tc.stops {
 			r.Record(OpStop, 0, 0, ms*1000, ResultOK)
 		}
-		if got := r.Interval(1, 0); got.Within != tc.within {
+		if got := r.Interval(1, Now{ActiveSessions: 0}); got.Within != tc.within {
 			t.Errorf("%s: %+v, want within %v", name, got, tc.within)
 		}
 	}
-	plain := NewRecorder(0)
+	plain := NewRecorder(0, 0)
 	plain.Record(OpStart, 0, 0, 1, ResultOK)
-	if plain.Interval(1, 0).Within {
+	if plain.Interval(1, Now{ActiveSessions: 0}).Within {
 		t.Error("within thresholds that nobody has set")
 	}
 }

@@ -15,10 +15,12 @@ import (
 )
 
 // The names of a run folder's files. An operation's histograms are in
-// <operation>.response.hlog and <operation>.service.hlog.
+// <operation>.response.hlog and <operation>.service.hlog; those of the windows in
+// WindowsFile, tagged <operation>.response and <operation>.service.
 const (
 	RunFile      = "run.json"
 	SeriesFile   = "series.csv"
+	WindowsFile  = "windows.hlog"
 	ScenarioFile = "scenario.yaml"
 
 	responseSuffix = ".response.hlog"
@@ -28,6 +30,7 @@ const (
 // Files is what a run folder holds beside run.json.
 type Files struct {
 	Measurements Measurements
+	Pieces       []Piece // of the windows
 	Series       []Interval
 	Scenario     []byte // the scenario as run
 }
@@ -49,6 +52,13 @@ func Write(dir string, run *Run, files Files) error {
 		if err := writeMeasurement(dir, op, run, files.Measurements); err != nil {
 			return err
 		}
+	}
+	windows, err := encodePieces(files.Pieces, run)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", filepath.Join(dir, WindowsFile), err)
+	}
+	if err := writeFile(filepath.Join(dir, WindowsFile), windows); err != nil {
+		return err
 	}
 	series, err := encodeSeries(files.Series)
 	if err != nil {
@@ -152,21 +162,48 @@ func writeMeasurement(dir string, op Op, run *Run, measured Measurements) error 
 func encodeHistogram(h *hdrhistogram.Histogram, op Op, run *Run) ([]byte, error) {
 	endMS := run.StartedAt.UnixMilli() + int64(run.DurationS*1000)
 	startMS := endMS - int64(run.MeasuredS*1000)
-	h = h.Clone()
-	h.SetTag(op.String())
-	h.SetStartTimeMs(startMS)
-	h.SetEndTimeMs(endMS)
-
 	var buf bytes.Buffer
 	w := hdrhistogram.NewHistogramLogWriter(&buf)
-	err := errors.Join(
+	err := errors.Join(beginLog(w, startMS), writeInterval(w, h.Clone(), op.String(), startMS, endMS))
+	return buf.Bytes(), err
+}
+
+func beginLog(w *hdrhistogram.HistogramLogWriter, startMS int64) error {
+	return errors.Join(
 		w.OutputComment("[values in microseconds; Interval_Max in seconds]"),
 		w.OutputLogFormatVersion(),
 		w.OutputStartTime(startMS),
 		w.OutputLegend(),
-		w.OutputIntervalHistogram(h),
 	)
-	return buf.Bytes(), err
+}
+
+func writeInterval(w *hdrhistogram.HistogramLogWriter, h *hdrhistogram.Histogram, tag string, startMS, endMS int64) error {
+	h.SetTag(tag)
+	h.SetStartTimeMs(startMS)
+	h.SetEndTimeMs(endMS)
+	return w.OutputIntervalHistogram(h)
+}
+
+// encodePieces writes the windows' histograms as one log.
+func encodePieces(pieces []Piece, run *Run) ([]byte, error) {
+	var buf bytes.Buffer
+	w := hdrhistogram.NewHistogramLogWriter(&buf)
+	startMS := run.StartedAt.UnixMilli()
+	if err := beginLog(w, startMS); err != nil {
+		return nil, err
+	}
+	for _, p := range pieces {
+		for suffix, encoded := range map[string][]byte{".response": p.Response, ".service": p.Service} {
+			h, err := hdrhistogram.Decode(encoded)
+			if err != nil {
+				return nil, err
+			}
+			if err := writeInterval(w, h, p.Op.String()+suffix, startMS+p.StartUS/1000, startMS+p.EndUS/1000); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return buf.Bytes(), nil
 }
 
 // readHistogram reads a histogram log and merges its intervals.
@@ -201,16 +238,19 @@ func readHistogram(path string) (*hdrhistogram.Histogram, error) {
 func encodeSeries(series []Interval) ([]byte, error) {
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
-	rows := [][]string{{"at_s", "count", "rate_per_s", "active_sessions", "p50_ms", "p99_ms", "errors", "denied"}}
+	rows := [][]string{{"at_s", "count", "rate_per_s", "active_sessions", "p50_ms", "p99_ms", "errors", "denied", "phase", "stolen"}}
 	for _, in := range series {
-		p50, p99 := "", ""
+		p50, p99, stolen := "", "", ""
+		if in.Stolen != nil {
+			stolen = formatFloat(*in.Stolen)
+		}
 		if in.Count > 0 {
 			p50, p99 = formatFloat(in.P50MS), formatFloat(in.P99MS)
 		}
 		rows = append(rows, []string{
 			formatFloat(in.AtS), strconv.FormatInt(in.Count, 10), formatFloat(in.RatePerS),
 			strconv.FormatInt(in.ActiveSessions, 10), p50, p99,
-			strconv.FormatInt(in.Errors, 10), strconv.FormatInt(in.Denied, 10),
+			strconv.FormatInt(in.Errors, 10), strconv.FormatInt(in.Denied, 10), in.Phase, stolen,
 		})
 	}
 	err := w.WriteAll(rows)

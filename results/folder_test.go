@@ -15,7 +15,7 @@ import (
 
 func TestFolderRoundTrip(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs", "r1")
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	for i := int64(0); i < 5000; i++ {
 		r.Record(OpStart, 0, i, i*i, ResultOK)
 		r.Record(OpContinueWatching, 0, 0, 3*i, ResultOK)
@@ -23,10 +23,10 @@ func TestFolderRoundTrip(t *testing.T) {
 	r.Record(OpStart, 0, 0, 2*MaxTimeUS, ResultError)
 	run := sampleRun()
 	run.Operations = r.Operations(run.DurationS)
-	measured := r.Measurements()
+	measured, stolen := r.Measurements(), 0.5
 	files := Files{
 		Measurements: measured,
-		Series:       []Interval{r.Interval(1_000_000, 7), r.Interval(2_500_000, 8)},
+		Series:       []Interval{r.Interval(1_000_000, Now{ActiveSessions: 7}), r.Interval(2_500_000, Now{ActiveSessions: 8, Phase: PhaseCalm, Stolen: &stolen})},
 		Scenario:     []byte("name: prime-time\n# as run\n"),
 	}
 	if err := Write(dir, run, files); err != nil {
@@ -61,8 +61,8 @@ func TestFolderRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(string(series), "\n")
-	if lines[0] != "at_s,count,rate_per_s,active_sessions,p50_ms,p99_ms,errors,denied" || !strings.HasPrefix(lines[1], "1,10001,10001,7,") ||
-		lines[2] != "2.5,0,0,8,,,0,0" {
+	if lines[0] != "at_s,count,rate_per_s,active_sessions,p50_ms,p99_ms,errors,denied,phase,stolen" || !strings.HasPrefix(lines[1], "1,10001,10001,7,") ||
+		lines[2] != "2.5,0,0,8,,,0,0,calm,0.5" {
 		t.Errorf("series.csv:\n%s", series)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))
@@ -74,7 +74,7 @@ func TestFolderRoundTrip(t *testing.T) {
 // The library's own reader must understand the files without our help.
 func TestHistogramLogsAreInTheStandardFormat(t *testing.T) {
 	dir := t.TempDir()
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	r.Record(OpStop, 0, 1000, 5000, ResultOK)
 	run := sampleRun()
 	if err := Write(dir, run, Files{Measurements: r.Measurements()}); err != nil {
@@ -100,7 +100,7 @@ func TestHistogramLogsAreInTheStandardFormat(t *testing.T) {
 
 func TestWriteReplacesAnEarlierRun(t *testing.T) {
 	dir := t.TempDir()
-	earlier, later := NewRecorder(0), NewRecorder(0)
+	earlier, later := NewRecorder(0, 0), NewRecorder(0, 0)
 	earlier.Record(OpStart, 0, 0, 1, ResultOK)
 	later.Record(OpStop, 0, 0, 1, ResultOK)
 	for _, r := range []*Recorder{earlier, later} {

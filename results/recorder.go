@@ -29,40 +29,41 @@ type Measurement struct {
 type Measurements map[Op]Measurement
 
 // Recorder records operations as they end. All methods may be called from many
-// goroutines at once. All its times are microseconds on one clock, whose zero
-// is the caller's choice.
+// goroutines at once. All its times are microseconds on one clock, whose zero is the
+// beginning of the run.
 type Recorder struct {
 	startUS int64
 	ops     [opCount]opRecorder
 
 	judged []Threshold // on response times
 
-	intervalMu      sync.Mutex
+	intervalMu      sync.Mutex // of all that follows; taken before an operation's
 	intervalStartUS int64
-	spare           *hdrhistogram.Histogram // empty between calls of Interval
+	before          [opCount]tally // of the intervals that have ended, and of what was never sent
+	seen            [opCount]tally // empty between calls of Interval
 	merged          *hdrhistogram.Histogram
+	windows         windows
 }
 
 type opRecorder struct {
-	mu                             sync.Mutex
-	response, service              *hdrhistogram.Histogram
-	count, errors, denied, clipped int64
-	rated                          int64 // of count, what rates are of
-	ratesEnded                     bool
-
-	interval                       *hdrhistogram.Histogram // responses since the last Interval
-	intervalErrors, intervalDenied int64
+	mu         sync.Mutex
+	tally            // since the last Interval
+	rated      int64 // of all, what rates are of
+	ratesEnded bool
 
 	_ [64]byte // keeps two operations' locks out of one cache line
 }
 
-// NewRecorder returns a recorder of a run that begins at startUS. It allocates
-// all it will ever need: about 8 MB.
-func NewRecorder(startUS int64) *Recorder {
-	r := &Recorder{startUS: startUS, intervalStartUS: startUS, spare: newHistogram(), merged: newHistogram()}
+// NewRecorder returns a recorder of a run that is measured from startUS on, for as long as
+// is planned. What it takes in memory grows with the run by its windows only, by about a
+// kilobyte an operation each.
+func NewRecorder(startUS, plannedUS int64) *Recorder {
+	r := &Recorder{
+		startUS: startUS, intervalStartUS: startUS,
+		merged: newHistogram(), windows: newWindows(startUS, plannedUS),
+	}
 	for i := range r.ops {
-		o := &r.ops[i]
-		o.response, o.service, o.interval = newHistogram(), newHistogram(), newHistogram()
+		r.ops[i].tally, r.seen[i] = newTally(), newTally()
 	}
 	return r
 }
@@ -84,10 +85,8 @@ func (r *Recorder) Record(op Op, dueUS, sentUS, doneUS int64, result Result) {
 	switch result {
 	case ResultError:
 		o.errors++
-		o.intervalErrors++
 	case ResultDenied:
 		o.denied++
-		o.intervalDenied++
 	}
 	if responseClipped || serviceClipped {
 		o.clipped++
@@ -95,7 +94,6 @@ func (r *Recorder) Record(op Op, dueUS, sentUS, doneUS int64, result Result) {
 	// clip has brought the values into range: these cannot fail.
 	_ = o.response.RecordValue(responseUS)
 	_ = o.service.RecordValue(serviceUS)
-	_ = o.interval.RecordValue(responseUS)
 	o.mu.Unlock()
 }
 
@@ -103,18 +101,21 @@ func (r *Recorder) Record(op Op, dueUS, sentUS, doneUS int64, result Result) {
 // error that was waited for until endUS, the end of the run: left out, the worst
 // of a run would be missing from its figures. It has a response time, the least
 // it can have been, and no service time: those are of what was sent. It is part
-// of no rate and of no interval.
+// of no rate, of no interval and of no window.
 func (r *Recorder) RecordUnsent(op Op, dueUS, endUS int64) {
 	responseUS, clipped := clip(endUS - dueUS)
-	o := &r.ops[op]
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.count++
-	o.errors++
-	if clipped {
-		o.clipped++
+	r.intervalMu.Lock()
+	defer r.intervalMu.Unlock()
+	t := &r.before[op]
+	if t.response == nil {
+		*t = newTally()
 	}
-	_ = o.response.RecordValue(responseUS) // within its range: cannot fail
+	t.count++
+	t.errors++
+	if clipped {
+		t.clipped++
+	}
+	_ = t.response.RecordValue(responseUS) // within its range: cannot fail
 }
 
 // EndRates ends the time that the operations' rates refer to: what is recorded
@@ -139,24 +140,27 @@ func clip(us int64) (int64, bool) {
 	return us, false
 }
 
+// whole is all that was recorded of an operation. The lock on intervals is held.
+func (r *Recorder) whole(op Op) (all tally, rated int64) {
+	all = newTally()
+	all.add(&r.before[op])
+	o := &r.ops[op]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all.add(&o.tally)
+	return all, o.rated
+}
+
 // Operations are the figures so far, by operation name, of the operations that
 // occurred; durationS is the measured time in seconds that rates refer to.
 func (r *Recorder) Operations(durationS float64) map[string]Operation {
+	r.intervalMu.Lock()
+	defer r.intervalMu.Unlock()
 	operations := make(map[string]Operation)
-	for i := range r.ops {
-		o := &r.ops[i]
-		o.mu.Lock()
-		if o.count > 0 {
-			operation := Operation{
-				Count: o.count, Errors: o.errors, Denied: o.denied, Clipped: o.clipped,
-				ResponseMS: percentiles(o.response), ServiceMS: percentiles(o.service),
-			}
-			if durationS > 0 {
-				operation.RatePerS = round3(float64(o.rated) / durationS)
-			}
-			operations[Op(i).String()] = operation
+	for _, op := range Ops() {
+		if all, rated := r.whole(op); all.count > 0 {
+			operations[op.String()] = all.operation(rated, durationS)
 		}
-		o.mu.Unlock()
 	}
 	return operations
 }
@@ -164,14 +168,13 @@ func (r *Recorder) Operations(durationS float64) map[string]Operation {
 // Measurements copies the histograms of the operations that occurred. The copy
 // belongs to the caller.
 func (r *Recorder) Measurements() Measurements {
+	r.intervalMu.Lock()
+	defer r.intervalMu.Unlock()
 	m := make(Measurements)
-	for i := range r.ops {
-		o := &r.ops[i]
-		o.mu.Lock()
-		if o.count > 0 {
-			m[Op(i)] = Measurement{Response: o.response.Clone(), Service: o.service.Clone()}
+	for _, op := range Ops() {
+		if all, _ := r.whole(op); all.count > 0 {
+			m[op] = Measurement{Response: all.response, Service: all.service}
 		}
-		o.mu.Unlock()
 	}
 	return m
 }
@@ -179,44 +182,47 @@ func (r *Recorder) Measurements() Measurements {
 // Interval is what happened in one interval, over all operations: a row of
 // series.csv. The percentiles mean nothing when Count is 0.
 type Interval struct {
-	AtS            float64 `json:"at_s"` // the interval's end, seconds from the start of the run
-	Count          int64   `json:"count"`
-	RatePerS       float64 `json:"rate_per_s"`
-	ActiveSessions int64   `json:"active_sessions"`
-	P50MS          float64 `json:"p50_ms"` // response time
-	P99MS          float64 `json:"p99_ms"`
-	Errors         int64   `json:"errors"` // also what a driver gave up unsent, which Count has not
-	Denied         int64   `json:"denied"`
-	Within         bool    `json:"within"` // something was answered, and no threshold that JudgeBy named was crossed
+	AtS            float64  `json:"at_s"` // the interval's end, seconds from the start of the run
+	Count          int64    `json:"count"`
+	RatePerS       float64  `json:"rate_per_s"`
+	ActiveSessions int64    `json:"active_sessions"`
+	P50MS          float64  `json:"p50_ms"` // response time
+	P99MS          float64  `json:"p99_ms"`
+	Errors         int64    `json:"errors"` // also what a driver gave up unsent, which Count has not
+	Denied         int64    `json:"denied"`
+	Phase          string   `json:"phase"`
+	Stolen         *float64 `json:"stolen"` // as in Window
+	Within         bool     `json:"within"` // something was answered, and no threshold that JudgeBy named was crossed
 }
 
 // Interval ends the current interval at nowUS and begins the next. It returns
 // the figures of all that was recorded since the last call (or the start), with
-// the caller's count of active sessions. Recording goes on meanwhile.
-func (r *Recorder) Interval(nowUS, activeSessions int64) Interval {
+// what the caller knows of that time. Recording goes on meanwhile.
+func (r *Recorder) Interval(nowUS int64, now Now) Interval {
 	r.intervalMu.Lock()
 	defer r.intervalMu.Unlock()
 
-	in := Interval{AtS: round3(float64(nowUS-r.startUS) / 1e6), ActiveSessions: activeSessions, Within: len(r.judged) > 0}
+	in := Interval{
+		AtS: round3(float64(nowUS-r.startUS) / 1e6), ActiveSessions: now.ActiveSessions,
+		Phase: now.Phase, Stolen: now.Stolen, Within: len(r.judged) > 0,
+	}
 	r.merged.Reset()
 	for i := range r.ops {
 		o := &r.ops[i]
+		// Swapped rather than read: the lock is held for a few words only.
 		o.mu.Lock()
-		in.Errors += o.intervalErrors
-		in.Denied += o.intervalDenied
-		o.intervalErrors, o.intervalDenied = 0, 0
-		// Swapped rather than read here: the lock is held for a few words only.
-		full := o.interval
-		o.interval = r.spare
+		o.tally, r.seen[i] = r.seen[i], o.tally
 		o.mu.Unlock()
 
-		if full.TotalCount() > 0 {
-			in.Count += full.TotalCount()
-			r.merged.Merge(full)
-			in.Within = in.Within && r.within(Op(i).String(), full)
-			full.Reset()
+		seen := &r.seen[i]
+		in.Count += seen.count
+		in.Errors += seen.errors
+		in.Denied += seen.denied
+		if seen.count > 0 {
+			r.merged.Merge(seen.response)
+			in.Within = in.Within && r.within(Op(i).String(), seen.response)
 		}
-		r.spare = full
+		r.before[i].add(seen)
 	}
 	if in.Count > 0 {
 		in.P50MS = ms(r.merged.ValueAtPercentile(50))
@@ -225,6 +231,10 @@ func (r *Recorder) Interval(nowUS, activeSessions int64) Interval {
 	in.Within = in.Within && in.Count > 0 && r.within(allOperations, r.merged)
 	if elapsedUS := nowUS - r.intervalStartUS; elapsedUS > 0 {
 		in.RatePerS = round3(float64(in.Count) * 1e6 / float64(elapsedUS))
+	}
+	r.windows.interval(r.intervalStartUS, nowUS, &now, &r.seen)
+	for i := range r.seen {
+		r.seen[i].reset()
 	}
 	r.intervalStartUS = nowUS
 	return in

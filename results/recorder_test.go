@@ -8,12 +8,12 @@ import (
 
 func TestRecorderLosesNothingUnderConcurrency(t *testing.T) {
 	const workers, each = 8, 3000
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	stop, intervals := make(chan struct{}), make(chan Interval)
 	go func() {
 		var sum Interval
 		for us := int64(1); ; us++ {
-			in := r.Interval(us, 1)
+			in := r.Interval(us, Now{ActiveSessions: 1})
 			sum.Count, sum.Errors, sum.Denied = sum.Count+in.Count, sum.Errors+in.Errors, sum.Denied+in.Denied
 			select {
 			case <-stop:
@@ -34,7 +34,7 @@ func TestRecorderLosesNothingUnderConcurrency(t *testing.T) {
 	wg.Wait()
 	close(stop)
 	sum := <-intervals
-	last := r.Interval(math.MaxInt32, 1)
+	last := r.Interval(math.MaxInt32, Now{ActiveSessions: 1})
 
 	var count, errors, denied, responses, services int64
 	for _, o := range r.Operations(1) {
@@ -57,7 +57,7 @@ func TestRecorderLosesNothingUnderConcurrency(t *testing.T) {
 }
 
 func TestRecorderMeasuresResponseFromDueAndServiceFromSent(t *testing.T) {
-	r := NewRecorder(5_000_000)
+	r := NewRecorder(5_000_000, 0)
 	for i := int64(1); i <= 1000; i++ { // due at 0, sent at 500 ms late, answered 1 … 1000 ms after that
 		r.Record(OpStart, 0, 500_000, 500_000+i*1000, ResultOK)
 	}
@@ -77,17 +77,17 @@ func TestRecorderMeasuresResponseFromDueAndServiceFromSent(t *testing.T) {
 			t.Errorf("%s = %v, want %v within 0.1 %%", name, tc.got, tc.want)
 		}
 	}
-	in := r.Interval(7_000_000, 42)
+	in := r.Interval(7_000_000, Now{ActiveSessions: 42})
 	if in.AtS != 2 || in.Count != 1000 || in.RatePerS != 500 || in.ActiveSessions != 42 {
 		t.Errorf("interval = %+v", in)
 	}
-	if next := r.Interval(8_000_000, 41); next != (Interval{AtS: 3, ActiveSessions: 41}) {
+	if next := r.Interval(8_000_000, Now{ActiveSessions: 41}); next != (Interval{AtS: 3, ActiveSessions: 41}) {
 		t.Errorf("the interval after it = %+v, want an empty one", next)
 	}
 }
 
 func TestWhatWasNeverSentIsAnErrorThatWasWaitedFor(t *testing.T) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	r.Record(OpStop, 0, 1000, 3000, ResultOK)
 	r.RecordUnsent(OpStop, 1_000_000, 61_000_000)
 	r.RecordUnsent(OpStop, 0, 2*MaxTimeUS)
@@ -101,13 +101,13 @@ func TestWhatWasNeverSentIsAnErrorThatWasWaitedFor(t *testing.T) {
 	if m := r.Measurements()[OpStop]; m.Response.TotalCount() != 3 || m.Service.TotalCount() != 1 {
 		t.Errorf("%d response and %d service times, want 3 and 1", m.Response.TotalCount(), m.Service.TotalCount())
 	}
-	if in := r.Interval(1_000_000, 0); in.Count != 1 || in.Errors != 0 {
+	if in := r.Interval(1_000_000, Now{ActiveSessions: 0}); in.Count != 1 || in.Errors != 0 {
 		t.Errorf("interval %+v, want what was sent", in)
 	}
 }
 
 func TestRatesAreOfWhatCameBeforeTheirEnd(t *testing.T) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	r.Record(OpStop, 0, 0, 1000, ResultOK)
 	r.Record(OpStop, 0, 0, 1000, ResultOK)
 	r.EndRates()
@@ -118,7 +118,7 @@ func TestRatesAreOfWhatCameBeforeTheirEnd(t *testing.T) {
 }
 
 func TestRecorderClipsAndCountsIt(t *testing.T) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	r.Record(OpStop, 0, 0, 2*MaxTimeUS, ResultError)
 	r.Record(OpStop, 0, 0, math.MaxInt64, ResultError)
 	r.Record(OpStop, 9, 5, 7, ResultOK) // answered before it was due
@@ -136,14 +136,14 @@ func TestRecorderClipsAndCountsIt(t *testing.T) {
 }
 
 func TestRecordAllocatesNothing(t *testing.T) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	if n := testing.AllocsPerRun(1000, func() { r.Record(OpKeepalive, 1, 2, 3456, ResultDenied) }); n != 0 {
 		t.Errorf("%v allocations a record, want 0", n)
 	}
 }
 
 func BenchmarkRecord(b *testing.B) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	b.ReportAllocs()
 	for i := int64(0); b.Loop(); i++ {
 		r.Record(OpKeepalive, 0, 100, 1000+i%100_000, ResultOK)
@@ -151,7 +151,7 @@ func BenchmarkRecord(b *testing.B) {
 }
 
 func BenchmarkRecordParallel(b *testing.B) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := int64(0); pb.Next(); i++ {
@@ -161,9 +161,9 @@ func BenchmarkRecordParallel(b *testing.B) {
 }
 
 func BenchmarkInterval(b *testing.B) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	for i := int64(0); b.Loop(); i++ {
 		r.Record(Op(i%int64(opCount)), 0, 100, 1000, ResultOK)
-		r.Interval(i, 1)
+		r.Interval(i, Now{ActiveSessions: 1})
 	}
 }

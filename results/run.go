@@ -55,7 +55,9 @@ type Run struct {
 
 	Target     Target               `json:"target"`
 	Load       Load                 `json:"load"`
-	Operations map[string]Operation `json:"operations"` // by Op.String(); only operations that occurred
+	Operations map[string]Operation `json:"operations"`        // by Op.String(); only operations that occurred
+	Phases     map[string]Phase     `json:"phases,omitempty"`  // the same, by what was broken meanwhile
+	Windows    []Window             `json:"windows,omitempty"` // the same, by the time
 	Generator  Generator            `json:"generator"`
 	Audit      Audit                `json:"audit"`
 	Faults     []Fault              `json:"faults"`

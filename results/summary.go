@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -23,6 +24,7 @@ func Summary(w io.Writer, run *Run, color bool) error {
 	p.header(run)
 	p.thresholds(run.Thresholds)
 	p.operations(run)
+	p.timeline(run)
 	p.load(run)
 	p.faults(run)
 	p.audit(&run.Audit, run.Target.Design)
@@ -191,6 +193,75 @@ func (p *printer) operations(run *Run) {
 		if beside := p.besides(o); len(beside) > 0 {
 			p.line("    %*s%s", leaderWidth+3, "", strings.Join(beside, p.dim(" · ")))
 		}
+	}
+}
+
+// windowsToTell are as many windows of a run as a person reads: more are in run.json.
+const windowsToTell = 60
+
+// timeline tells how it went phase by phase and window by window, where there is more
+// than one.
+func (p *printer) timeline(run *Run) {
+	if len(run.Windows) < 2 {
+		return
+	}
+	p.section("OVER THE RUN")
+	if len(run.Phases) > 1 {
+		for _, name := range slices.Sorted(maps.Keys(run.Phases)) {
+			p.phase(name, run.Phases[name])
+		}
+		p.line("")
+	}
+	if len(run.Windows) > windowsToTell {
+		p.line("    %d windows are in %s", len(run.Windows), RunFile)
+		return
+	}
+	p.windows("p99", run.Windows, func(w *Window) string {
+		if w.Count == 0 {
+			return "none"
+		}
+		return formatMS(w.ResponseMS.P99)
+	})
+	if slices.ContainsFunc(run.Windows, func(w Window) bool { return w.Stolen != nil }) {
+		p.windows("stolen by the host", run.Windows, func(w *Window) string {
+			if w.Stolen == nil {
+				return "?"
+			}
+			return fmt.Sprintf("%.1f%%", 100**w.Stolen)
+		})
+	}
+}
+
+// phase tells of all operations of a phase together.
+func (p *printer) phase(name string, of Phase) {
+	var all Operation
+	for _, o := range of.Operations {
+		all.Count += o.Count
+		all.Errors += o.Errors
+		all.Denied += o.Denied
+		all.RatePerS += o.RatePerS
+	}
+	text := fmt.Sprintf("%s, %s, %s, p50 %s, p99 %s", formatMS(of.Seconds*1000), plural(all.Count, "operation"),
+		formatRate(all.RatePerS), formatMS(of.ResponseMS.P50), p.bold(formatMS(of.ResponseMS.P99)))
+	if all.Count > 0 {
+		text += strings.Join(append([]string{""}, p.besides(all)...), p.dim(" · "))
+	}
+	p.line("    %s %s", p.leader(name), text)
+}
+
+// windows is a line of one figure of each, broken where it is too long.
+func (p *printer) windows(name string, windows []Window, figure func(*Window) string) {
+	figures := make([]string, len(windows))
+	for i := range windows {
+		figures[i] = figure(&windows[i])
+	}
+	lines := Wrap(strings.Join(figures, " "), summaryWidth-leaderWidth-5)
+	for i, line := range lines {
+		if i == 0 {
+			p.line("    %s %s", p.leader(name), line)
+			continue
+		}
+		p.line("    %*s %s", leaderWidth, "", line)
 	}
 }
 

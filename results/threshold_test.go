@@ -117,7 +117,7 @@ func TestValidateMetric(t *testing.T) {
 }
 
 func TestEvaluate(t *testing.T) {
-	r := NewRecorder(0)
+	r := NewRecorder(0, 0)
 	for i := int64(1); i <= 100; i++ { // starts of 2 … 101 ms, serviced in 1 … 100 ms; 10 errors, 20 denials
 		result := ResultOK
 		if i <= 10 {
@@ -190,7 +190,7 @@ func TestEvaluateFailsWithNothingToMeasure(t *testing.T) {
 		{&Run{}, "load.achieved_ratio", "value>0", "no load was planned"},
 		{&Run{}, "start.errors", "p(99)<1", "metric start.errors takes rate or count, not p(99)"},
 	} {
-		got := Evaluate(tc.run, NewRecorder(0).Measurements(), []Threshold{threshold(t, tc.metric, tc.expression)})[0]
+		got := Evaluate(tc.run, NewRecorder(0, 0).Measurements(), []Threshold{threshold(t, tc.metric, tc.expression)})[0]
 		if got.OK || got.Value != nil || got.Note != tc.note {
 			t.Errorf("%s %s: %+v, want a failure noted %q", tc.metric, tc.expression, got, tc.note)
 		}

@@ -16,6 +16,8 @@ func (idle) NowUS() int64 { return 0 }
 
 func (idle) WatchRecovery() func() (time.Duration, bool) { return nil }
 
+func (idle) BeginPhase(string) func() { return func() {} }
+
 func (idle) Vanish(float64, uint64) {}
 
 // What a scenario may name the injector knows.

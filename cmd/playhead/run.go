@@ -406,9 +406,12 @@ func (r *runner) finish(record *results.Run, series []results.Interval, trouble 
 		record.VoidReason = "nothing was due in the measured time: play a larger share of the population, or play longer"
 	}
 	measurements := r.driver.Recorder().Measurements()
+	timeline, err := r.driver.Recorder().Timeline()
+	trouble = errors.Join(trouble, err)
+	record.Windows, record.Phases = timeline.Windows, timeline.Phases
 	record.Thresholds = results.Evaluate(record, measurements, r.thresholds(record))
 	record.Verdict = record.Judge()
-	files := results.Files{Measurements: measurements, Series: series, Scenario: r.scenario.Raw}
+	files := results.Files{Measurements: measurements, Pieces: timeline.Pieces, Series: series, Scenario: r.scenario.Raw}
 	trouble = errors.Join(trouble, results.Write(r.dir, record, files))
 	r.progress.end()
 	if err := r.tell(record); err != nil {

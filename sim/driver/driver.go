@@ -79,8 +79,8 @@ type Config struct {
 	TLS         *tls.Config // of targets under https
 }
 
-// Driver plays one run. Run may be called once. Active, Backlog, ConnectionsBusy,
-// Interval, InWarmUp, Load, NowUS, Pending, Recorder and the methods about recovery may
+// Driver plays one run. Run may be called once. Active, Backlog, BeginPhase,
+// ConnectionsBusy, Interval, InWarmUp, Load, NowUS, Pending, Recorder and the methods about recovery may
 // be called from any goroutine, but not before Run has called begun.
 type Driver struct {
 	config  Config
@@ -110,6 +110,7 @@ type Driver struct {
 	recoveries recoveries
 	vanished   vanished
 	series     series
+	phases     phases
 	playing    playing
 	unsent     unsentList
 	counts     counts
@@ -133,8 +134,8 @@ func New(config Config) (*Driver, error) {
 		nodes:     nodes,
 		carrier:   carrier,
 		pace:      newPace(&config),
-		warm:      results.NewRecorder(0),
-		measure:   results.NewRecorder(config.WarmUp.Microseconds()),
+		warm:      results.NewRecorder(0, config.WarmUp.Microseconds()),
+		measure:   results.NewRecorder(config.WarmUp.Microseconds(), config.Duration.Microseconds()),
 		events:    newLanes(queueLimit),
 		questions: newLanes(questionLimit),
 		homes:     make([]uint16, devices),

@@ -55,7 +55,7 @@ func TestUnsentRequestsBeyondTheLimitAreCounted(t *testing.T) {
 		t.Errorf("%d requests remembered, want %d", len(u.requests), unsentLimit)
 	}
 	u.requests = nil
-	recorder := results.NewRecorder(0)
+	recorder := results.NewRecorder(0, 0)
 	u.record(recorder, 1_009_000)
 	if got := recorder.Operations(1)["stop"]; got.Count != 3 || got.Errors != 3 || math.Abs(got.ResponseMS.Max-1000) > 1 {
 		t.Errorf("%+v: want 3 errors after the second since the latest", got)

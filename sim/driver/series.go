@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +13,9 @@ import (
 // series remembers whose turn it is to fill the run's per-second series.
 type series struct {
 	mu    sync.Mutex
-	endUS int64        // of the last interval
-	lost  atomic.Int64 // given up unsent since then
+	endUS int64          // of the last interval
+	cpus  processorTimes // then
+	lost  atomic.Int64   // given up unsent since then
 }
 
 // InWarmUp says whether the warm-up is not over.
@@ -32,8 +35,49 @@ func (d *Driver) Interval() results.Interval {
 	if lease := d.config.Lease; lease > 0 {
 		d.playing.expire(d.series.endUS - lease.Microseconds())
 	}
-	second := recorder.Interval(d.series.endUS, d.Active())
+	cpus := readProcessorTimes()
+	second := recorder.Interval(d.series.endUS, results.Now{
+		ActiveSessions: d.Active(), Phase: d.phases.since(), Stolen: cpus.stolenSince(d.series.cpus),
+	})
+	d.series.cpus = cpus
 	second.AtS = float64(d.series.endUS/1000) / 1000 // the recorder's own count begins after the warm-up
 	second.Errors += d.series.lost.Swap(0)
 	return second
+}
+
+// phases are those that are on, by name: what is broken at the time.
+type phases struct {
+	mu   sync.Mutex
+	on   []string
+	were []string // those that were on since the last interval
+}
+
+// BeginPhase begins a phase of the run, beside those that are on. Seconds in which it is
+// on are told apart from others in the run's windows.
+func (d *Driver) BeginPhase(name string) (end func()) {
+	p := &d.phases
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.on = append(p.on, name)
+	p.were = append(p.were, name)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if i := slices.Index(p.on, name); i >= 0 {
+			p.on = slices.Delete(p.on, i, i+1)
+		}
+	}
+}
+
+// since names the phases that were on since the last call, together.
+func (p *phases) since() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	were := p.were
+	p.were = slices.Clone(p.on)
+	if len(were) == 0 {
+		return results.PhaseCalm
+	}
+	slices.Sort(were)
+	return strings.Join(slices.Compact(were), " + ")
 }

@@ -134,3 +134,13 @@ func tooFewDescriptors(connections, targets int) string {
 		"%d connections to each of %d nodes take %d descriptors and the driver may open %d: raise ulimit -n, or lower load.connections",
 		connections, targets, needed, limit.Cur)
 }
+
+// stolenSince is the share of the machine's processors, 0 … 1, that its host gave to
+// others since an earlier reading; nil where that is not known.
+func (t processorTimes) stolenSince(earlier processorTimes) *float64 {
+	if earlier.all == 0 || t.all <= earlier.all || t.stolen < earlier.stolen {
+		return nil
+	}
+	share := float64(t.stolen-earlier.stolen) / float64(t.all-earlier.all)
+	return &share
+}

@@ -31,10 +31,12 @@ const (
 
 // Driver plays against the target. It sees it recover: WatchRecovery begins a watch
 // beside those that there are, and what it returns tells how long after that the first
-// write succeeded that was sent after it. And its devices can fall silent.
+// write succeeded that was sent after it. It tells apart what is measured while something
+// is broken, from BeginPhase until end is called. And its devices can fall silent.
 type Driver interface {
 	NowUS() int64 // since the run began
 	WatchRecovery() (recovered func() (time.Duration, bool))
+	BeginPhase(name string) (end func())
 	Vanish(share float64, seed uint64)
 }
 
@@ -167,6 +169,7 @@ func (s *step) carryOut(ctx context.Context) error {
 		}
 		return fmt.Errorf("%s: %w", s.plan.Kind, err)
 	}
+	defer s.Driver.BeginPhase(s.plan.Kind)()
 	// Only now: what was acknowledged before everything was broken is no recovery.
 	recovered := s.Driver.WatchRecovery()
 	s.tellOfBeginning()

@@ -49,7 +49,8 @@ type game struct {
 	mu      sync.Mutex
 	said    []string
 	watches []*watch
-	share   float64 // that has vanished
+	share   float64        // that has vanished
+	phases  map[string]int // that are on, by name
 }
 
 type watch struct {
@@ -96,6 +97,28 @@ func (g *game) WatchRecovery() func() (time.Duration, bool) {
 		defer g.mu.Unlock()
 		return w.done - w.since, w.recovered
 	}
+}
+
+// BeginPhase keeps count of what is on.
+func (g *game) BeginPhase(name string) (end func()) {
+	g.addPhase(name, 1)
+	return func() { g.addPhase(name, -1) }
+}
+
+func (g *game) addPhase(name string, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.phases == nil {
+		g.phases = map[string]int{}
+	}
+	g.phases[name] += n
+}
+
+// on is how many phases of a name are on.
+func (g *game) on(name string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.phases[name]
 }
 
 // Vanish makes devices say nothing; which is the devices' own.
@@ -198,12 +221,22 @@ func (g *game) breaks(bites func(), plans ...Plan) Damage {
 		done <- outcome{damage, err}
 	}()
 	g.eventually("the faults begin", func() bool { return len(g.lines()) >= before+len(plans) })
+	for _, p := range plans {
+		if p.For == long && g.on(p.Kind) == 0 {
+			g.t.Errorf("nothing tells that it is the time of a %s", p.Kind)
+		}
+	}
 	bites()
 	if slices.ContainsFunc(plans, func(p Plan) bool { return p.For == long }) {
 		stop()
 	}
 	o := <-done
 	g.longest = max(g.longest, time.Since(began))
+	for _, p := range plans {
+		if g.on(p.Kind) != 0 {
+			g.t.Errorf("it is the time of a %s for ever", p.Kind)
+		}
+	}
 	if o.err != nil {
 		g.t.Fatal(o.err)
 	}
