@@ -41,6 +41,8 @@ type FleetOptions struct {
 	Segment     Segment        // the accounts that play; all of them
 	Positions   bool           // a start says where it begins, and never asks the server for that
 	Sittings    *Sittings      // as MeasureSittings found them for the model; nil: NewFleet measures
+
+	Progress func(done float64) // nil, or told now and then how much of NewFleet is done, 0 … 1
 }
 
 // Segment is a share of the accounts: part Part of Of, of equal size. The parts
@@ -133,8 +135,12 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 	f.arrivals = newArrivals(f.model, options.Sittings.shape)
 	begin := int64(options.StartMS) - preRollMS
 	f.wheel = newWheel(begin, f.eventsPerMS(), options.KeepaliveMS)
-	f.settle(options.Sittings.left, begin, random.NewFamily(options.Seed, memoryDomain))
-	f.preRoll(int64(options.StartMS), options.WarmUpMS)
+	progress := options.Progress
+	if progress == nil {
+		progress = func(float64) {}
+	}
+	f.settle(options.Sittings.left, begin, random.NewFamily(options.Seed, memoryDomain), progress)
+	f.preRoll(int64(options.StartMS), options.WarmUpMS, progress)
 	return f
 }
 
@@ -167,11 +173,21 @@ func (f *Fleet) eventsPerMS() float64 {
 	return streams / float64(f.keepaliveMS)
 }
 
+// How NewFleet tells how far it is.
+const (
+	settledShare    = 0.3     // of its time, about, goes into settling
+	settledAtOnce   = 1 << 18 // accounts
+	preRolledAtOnce = 2 * minuteMS
+)
+
 // settle gives each account its devices, what some viewer of the sample has left
 // half-way, and its first sitting.
-func (f *Fleet) settle(left []bookmark, begin int64, memories random.Family) {
+func (f *Fleet) settle(left []bookmark, begin int64, memories random.Family, progress func(float64)) {
 	count := 0
 	for i := range f.accounts {
+		if i%settledAtOnce == 0 {
+			progress(settledShare * float64(i) / float64(len(f.accounts)))
+		}
 		account := f.population.Account(f.first + i)
 		f.devices[i] = uint32(count)
 		count += len(account.Devices())
@@ -194,8 +210,12 @@ func (f *Fleet) settle(left []bookmark, begin int64, memories random.Family) {
 
 // preRoll plays the hours before start without telling anybody, then gives each
 // playback in progress a moment in the warm-up at which it is announced.
-func (f *Fleet) preRoll(start, warmUpMS int64) {
+func (f *Fleet) preRoll(start, warmUpMS int64, progress func(float64)) {
 	f.quiet = true
+	for left := int64(preRollMS); left > 0; left -= preRolledAtOnce {
+		progress(1 - (1-settledShare)*float64(left)/preRollMS)
+		f.Advance(viewing.Millis(start - left))
+	}
 	f.Advance(viewing.Millis(start - 1))
 	f.quiet = false
 	f.wheel.forget(func(each wait) bool { return each.ref&arrivalTag == 0 })
@@ -264,6 +284,20 @@ func (f *Fleet) Accounts() iter.Seq2[int, population.Account] {
 			}
 		}
 	}
+}
+
+// OnePlan says how many streams at once every account has, if they all have as many.
+func (f *Fleet) OnePlan() (streams int, one bool) {
+	for _, plan := range f.model.Plans {
+		switch {
+		case plan.Share <= 0:
+		case one:
+			return 0, false
+		default:
+			streams, one = plan.Value, true
+		}
+	}
+	return streams, one
 }
 
 // Active is the number of playbacks in progress by plan, paused and refused

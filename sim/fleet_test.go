@@ -349,3 +349,42 @@ func TestASaltChangesNothingButTheIDs(t *testing.T) {
 		}
 	}
 }
+
+func TestOnePlan(t *testing.T) {
+	for name, c := range map[string]struct {
+		shares map[string]float64
+		want   int
+		one    bool
+	}{
+		"all of the model": {nil, 0, false},
+		"one":              {map[string]float64{"plan_1": 0, "plan_2": 1, "plan_4": 0}, 2, true},
+		"two":              {map[string]float64{"plan_1": 0.5, "plan_2": 0.5, "plan_4": 0}, 0, false},
+	} {
+		model, err := population.Named("netflix-2015")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := model.Set(c.shares); err != nil {
+			t.Fatal(err)
+		}
+		people, err := population.New(model, population.Options{Seed: 1, Scale: 1e-5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var done []float64
+		f := sim.NewFleet(people, sim.FleetOptions{
+			Seed: 1, StartMS: 1_448_000_000_000, KeepaliveMS: 60_000, Progress: func(share float64) { done = append(done, share) },
+		})
+		if streams, one := f.OnePlan(); streams != c.want || one != c.one {
+			t.Errorf("%s: %d %v, want %d %v", name, streams, one, c.want, c.one)
+		}
+		if len(done) < 10 || !slices.IsSorted(done) || done[0] != 0 || done[len(done)-1] > 1 {
+			t.Errorf("%s: told to be done %v", name, done)
+		}
+		for _, account := range f.Accounts() {
+			if c.one && account.MaxStreams != c.want {
+				t.Fatalf("%s: account %d has %d streams", name, account.ID, account.MaxStreams)
+			}
+		}
+	}
+}

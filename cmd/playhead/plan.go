@@ -121,17 +121,18 @@ func newPopulation(s *scenarios.Scenario) (*population.Population, error) {
 	return people, nil
 }
 
-func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fleet, error) {
+func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64, p *progress) (*sim.Fleet, error) {
 	people, err := newPopulation(s)
 	if err != nil {
 		return nil, err
 	}
-	return fleetOf(people, s, segment, salt)
+	return fleetOf(people, s, segment, salt, p)
 }
 
-func fleetOf(people *population.Population, s *scenarios.Scenario, segment sim.Segment, salt uint64) (*sim.Fleet, error) {
+func fleetOf(people *population.Population, s *scenarios.Scenario, segment sim.Segment, salt uint64, p *progress) (*sim.Fleet, error) {
 	options := sim.FleetOptions{
-		Seed: s.Seed, Salt: salt, Segment: segment, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
+		Progress: p.share("population: who plays when it begins"),
+		Seed:     s.Seed, Salt: salt, Segment: segment, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
 		WarmUpMS: warmUpMS(s), Positions: s.Load.Batch > 1, // of which a batch tells nothing
 	}
 	if err := options.Validate(); err != nil {

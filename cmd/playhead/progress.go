@@ -71,6 +71,17 @@ func (p *progress) counted(what string) func(done, of int) {
 	}
 }
 
+// share returns a function that shows how much of something is done, 0 … 1, if it takes
+// longer than quietFor.
+func (p *progress) share(what string) func(done float64) {
+	begun := time.Now()
+	return func(done float64) {
+		if time.Since(begun) > quietFor {
+			p.update(fmt.Sprintf("%s %.0f %%", what, 100*done))
+		}
+	}
+}
+
 func (p *progress) update(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -110,9 +110,7 @@ func simulate(ctx context.Context, s *scenarios.Scenario, o simulateOptions, out
 		return err
 	}
 	shown := newProgress(trouble, false)
-	gathering := time.AfterFunc(quietFor, func() { shown.update("gathering the population, and who plays already") })
-	fleet, err := fleetOf(people, s, sim.Segment{}, 0)
-	gathering.Stop()
+	fleet, err := fleetOf(people, s, sim.Segment{}, 0, shown)
 	if err != nil {
 		return err
 	}

@@ -17,9 +17,7 @@ import (
 func traceOf(ctx context.Context, s *scenarios.Scenario, segment segmentFlag, file string, out, trouble io.Writer) error {
 	shown := newProgress(trouble, !isTerminal(trouble) || file == "-" && isTerminal(out))
 	defer shown.end()
-	slow := time.AfterFunc(quietFor, func() { shown.update("population: " + describePopulation(s, segment)) })
-	fleet, err := newFleet(s, segment.Segment, 0)
-	slow.Stop()
+	fleet, err := newFleet(s, segment.Segment, 0, shown)
 	if err != nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func TestSimulateShowsProgress(t *testing.T) {
 	if scenario, err = scenario.Override(scenarios.Overrides{Scale: &small}); err != nil {
 		t.Fatal(err)
 	}
-	fleet, err := newFleet(scenario, segmentFlag{}.Segment, 0)
+	fleet, err := newFleet(scenario, segmentFlag{}.Segment, 0, newProgress(io.Discard, true))
 	if err != nil {
 		t.Fatal(err)
 	}

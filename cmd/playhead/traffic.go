@@ -46,12 +46,16 @@ func (r *runner) openTraffic(ctx context.Context) (*traffic, error) {
 		return r.openTrace(ctx)
 	}
 	r.progress.stage("population: %s", describePopulation(r.scenario, r.options.segment))
-	fleet, err := newFleet(r.scenario, r.options.segment.Segment, r.salt())
+	fleet, err := newFleet(r.scenario, r.options.segment.Segment, r.salt(), r.progress)
 	if err != nil {
 		return nil, err
 	}
+	limits := plansOf(fleet)
+	if streams, one := fleet.OnePlan(); one && streams == r.scenario.Target.DefaultStreams && len(r.options.targets) == 0 {
+		limits = func(func(uint64, int) bool) {} // who is not told of has the default
+	}
 	return &traffic{
-		fleet: fleet, startMS: startOfPlan(r.scenario), limits: plansOf(fleet),
+		fleet: fleet, startMS: startOfPlan(r.scenario), limits: limits,
 		trouble: func() error { return nil },
 		close:   func() error { return nil },
 		tell: func(record *results.Run) {

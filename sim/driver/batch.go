@@ -66,7 +66,7 @@ func newAggregators(count, nodes int) []aggregator {
 // gather gives an event to its device's aggregator.
 func (d *Driver) gather(device int32, e *viewing.Event, dueUS int64, measured bool) {
 	a := &d.aggregators[int(device)%len(d.aggregators)]
-	full := a.busy && len(a.queue) > 1
+	full := a.busy && len(a.queue) > 2 // a whole batch waits
 	d.notePlaced(dueUS, measured, full, false)
 	if a.events == a.most {
 		d.lose(opFor(e), true, dueUS, measured)

@@ -49,7 +49,6 @@ const Late = 2 * time.Second
 type Fleet interface {
 	Next(until viewing.Millis, e *viewing.Event) (sim.Step, bool)
 	Denied(device int32, session viewing.SessionID)
-	Devices() int
 }
 
 // Log keeps what became of every event that was sent, and what was answered about
@@ -94,7 +93,7 @@ type Driver struct {
 	event       viewing.Event // that is planned
 	events      lanes
 	questions   lanes
-	homes       []uint16 // of each device: the node that it talks to
+	moved       map[int32]uint16 // of each device that a node has failed: the node that it talks to
 	ready       queue    // lanes that wait for a connection
 	again       tries    // what waits to be sent again
 	aggregators []aggregator
@@ -128,7 +127,6 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	devices := config.Fleet.Devices()
 	d := &Driver{
 		config:    config,
 		nodes:     nodes,
@@ -138,12 +136,9 @@ func New(config Config) (*Driver, error) {
 		measure:   results.NewRecorder(config.WarmUp.Microseconds(), config.Duration.Microseconds()),
 		events:    newLanes(queueLimit),
 		questions: newLanes(questionLimit),
-		homes:     make([]uint16, devices),
+		moved:     map[int32]uint16{},
 		lag:       newLagMeter(),
-		playing:   newPlaying(devices),
-	}
-	for i := range d.homes {
-		d.homes[i] = uint16(i % len(nodes))
+		playing:   newPlaying(),
 	}
 	if config.Batch.Events > 1 {
 		d.aggregators = newAggregators(config.Connections, len(nodes))

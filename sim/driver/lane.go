@@ -105,7 +105,15 @@ func (l *lane) answered(d *Driver, a *http1.Answer, err error) {
 	d.end(l, r, answer, doneUS)
 }
 
+// home is the node that a device talks to.
+func (d *Driver) home(device int32) int {
+	if node, moved := d.moved[device]; moved {
+		return int(node)
+	}
+	return int(device) % len(d.nodes)
+}
+
 // moveOn has a device talk to another node than the one that failed it.
 func (d *Driver) moveOn(device int32) {
-	d.homes[device] = uint16((int(d.homes[device]) + 1) % len(d.nodes))
+	d.moved[device] = uint16((d.home(device) + 1) % len(d.nodes))
 }

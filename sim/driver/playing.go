@@ -8,25 +8,25 @@ import (
 	"github.com/playhead-load/playhead/viewing"
 )
 
-// expireAtOnce is how many devices are looked at while others must wait.
-const expireAtOnce = 1 << 16
+// heardUS is how exactly the driver knows when a session was last heard of.
+const heardUS = 20_000
 
-// playing is which sessions the devices play, by what the target told them: 12 bytes a
-// device. May be used by many goroutines.
+// playing is which sessions the devices play, by what the target told them: about 30
+// bytes a session. May be used by many goroutines.
 type playing struct {
 	mu       sync.Mutex
-	sessions []session // of each device
-	count    int64     // of those that play
+	sessions map[int32]session // by device: the newest that was admitted and has not stopped
+	heardIn  []int32           // how many of them were last heard of in each heardUS of the run
+	over     int               // those of heardIn before it have expired
+	count    int64             // of the others' sessions
 }
 
-// session is the newest session of a device that was admitted.
 type session struct {
-	id      uint32 // some bits of it
-	heardMS uint32 // when the target last accepted something of it
-	plays   bool
+	id    uint32 // some bits of it
+	heard uint32 // when the target last accepted something of it, in heardUS
 }
 
-func newPlaying(devices int) playing { return playing{sessions: make([]session, devices)} }
+func newPlaying() playing { return playing{sessions: map[int32]session{}} }
 
 // shortID is bits of a session's id that are different for each.
 func shortID(id viewing.SessionID) uint32 { return binary.BigEndian.Uint32(id[12:]) }
@@ -38,44 +38,51 @@ func (p *playing) heard(device int32, e *audit.Entry) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := &p.sessions[device]
+	before, plays := p.sessions[device]
 	switch {
 	case e.Fate == audit.Denied:
-		p.set(s, false) // a start's denial too: the device has left what it played before
+		p.leave(device, before, plays) // a start's denial too: the device has left what it played before
 	case e.Fate != audit.Accepted && e.Fate != audit.Known:
 	case e.Type == viewing.Stop:
-		if s.id == shortID(e.Session) {
-			p.set(s, false)
+		if before.id == shortID(e.Session) {
+			p.leave(device, before, plays)
 		}
 	default:
-		p.set(s, true)
-		s.id, s.heardMS = shortID(e.Session), uint32(e.DoneUS/1000)
+		if plays {
+			p.add(before.heard, -1)
+		}
+		now := session{id: shortID(e.Session), heard: uint32(max(e.DoneUS, 0) / heardUS)}
+		p.add(now.heard, 1)
+		p.sessions[device] = now
 	}
 }
 
-func (p *playing) set(s *session, plays bool) {
-	switch {
-	case plays && !s.plays:
-		p.count++
-	case !plays && s.plays:
-		p.count--
+func (p *playing) leave(device int32, s session, plays bool) {
+	if plays {
+		p.add(s.heard, -1)
+		delete(p.sessions, device)
 	}
-	s.plays = plays
 }
 
-// expire ends the sessions that were last heard of before then.
+// add counts sessions that were last heard of then.
+func (p *playing) add(heard uint32, n int32) {
+	for int(heard) >= len(p.heardIn) {
+		p.heardIn = append(p.heardIn, 0)
+	}
+	p.heardIn[heard] += n
+	if int(heard) >= p.over {
+		p.count += int64(n)
+	}
+}
+
+// expire ends the sessions that were last heard of before then, until they are heard of
+// again.
 func (p *playing) expire(beforeUS int64) {
-	for first := 0; first < len(p.sessions); first += expireAtOnce {
-		p.expireSome(p.sessions[first:min(first+expireAtOnce, len(p.sessions))], beforeUS/1000)
-	}
-}
-
-func (p *playing) expireSome(sessions []session, beforeMS int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range sessions {
-		if s := &sessions[i]; s.plays && int64(s.heardMS) < beforeMS {
-			p.set(s, false)
+	for until := beforeUS / heardUS; int64(p.over) < until; p.over++ {
+		if p.over < len(p.heardIn) {
+			p.count -= int64(p.heardIn[p.over])
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/sim/audit"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -63,6 +64,8 @@ func TestASilentSessionIsActiveUntilItsLeaseIsOver(t *testing.T) {
 	target := newStage(t, 1, accept)
 	d := newDrive(newScript(line{session: 1, kind: viewing.Start}), target.urls, nil)
 	d.play(t, t.Context())
+	heard := d.NowUS()
+	eventually(t, "time passes", func() bool { return d.NowUS() > heard+2*heardUS })
 	for _, c := range []struct {
 		lease time.Duration
 		want  int64
@@ -71,5 +74,35 @@ func TestASilentSessionIsActiveUntilItsLeaseIsOver(t *testing.T) {
 		if got := d.Interval().ActiveSessions; got != c.want || d.Active() != c.want {
 			t.Errorf("%d active after a lease of %v, want %d", got, c.lease, c.want)
 		}
+	}
+}
+
+// A session that was thought over plays again when it is heard of, and is counted once.
+func TestASessionIsHeardOfAgain(t *testing.T) {
+	t.Parallel()
+	p := newPlaying()
+	tell := func(device int32, kind viewing.EventType, atUS int64) {
+		p.heard(device, &audit.Entry{Fate: audit.Accepted, Type: kind, DoneUS: atUS})
+	}
+	for _, step := range []struct {
+		do   func()
+		want int64
+	}{
+		{func() { tell(1, viewing.Start, 0); tell(2, viewing.Start, 10*heardUS) }, 2},
+		{func() { p.expire(9 * heardUS) }, 1},
+		{func() { p.expire(heardUS) }, 1},
+		{func() { tell(1, viewing.Keepalive, 11*heardUS) }, 2},
+		{func() { tell(1, viewing.Keepalive, 2*heardUS) }, 1}, // by an answer that came late
+		{func() { tell(1, viewing.Stop, 12*heardUS) }, 1},
+		{func() { p.expire(100 * heardUS) }, 0},
+		{func() { tell(2, viewing.Stop, 101*heardUS) }, 0},
+		{func() { tell(3, viewing.Start, 101*heardUS) }, 1},
+	} {
+		if step.do(); p.count != step.want {
+			t.Fatalf("%d play, want %d: %+v", p.count, step.want, p.sessions)
+		}
+	}
+	if len(p.sessions) != 1 {
+		t.Errorf("%d sessions are kept, want one", len(p.sessions))
 	}
 }

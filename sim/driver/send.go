@@ -19,7 +19,7 @@ func (d *Driver) sendReady() {
 		}
 		d.begin(r)
 		d.underway++
-		home := int(d.homes[l.device])
+		home := d.home(l.device)
 		d.request = r.append(d.request[:0], &d.nodes[home])
 		d.call(home, l)
 	}
