@@ -23,7 +23,7 @@ import (
 // closeTimeout bounds what a node does between SIGTERM and its end.
 const closeTimeout = 10 * time.Second
 
-// defaultArchiveSize is the default of --archive-size: about 800 million events.
+// defaultArchiveSize is the default of --archive-size: about 300 million events.
 const defaultArchiveSize = "16GiB"
 
 func newServe() *cobra.Command {

@@ -506,7 +506,7 @@ func TestNewerVersion(t *testing.T) {
 	t.Parallel()
 	source, _ := smallArchive(t, t.TempDir())
 	b := mustRead(t, source)
-	newer := (&segmentHeader{first: 1}).append(nil)
+	newer := (&segmentHeader{version: magicAndVersion, first: 1}).append(nil)
 	newer[7]++
 	newer = sealHeader(newer)
 	mustDo(t, os.WriteFile(source, append(newer, b[segmentBytes:]...), fileMode))
@@ -531,7 +531,7 @@ func TestTwoClusters(t *testing.T) {
 	appendRange(t, w, 11, 12)
 	mustDo(t, w.Close())
 	alien := filepath.Join(dir, segmentName(11))
-	header := (&segmentHeader{first: 11, cluster: [ClusterBytes]byte{9}}).append(nil)
+	header := (&segmentHeader{version: magicAndVersion, first: 11, cluster: [ClusterBytes]byte{9}}).append(nil)
 	mustDo(t, os.WriteFile(alien, append(header, mustRead(t, segmentsOf(t, other)[0])[segmentBytes:]...), fileMode))
 	c := readDir(t, dir)
 	c.wantIndexes(t, span(1, 6), span(9, 10))

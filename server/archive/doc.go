@@ -7,15 +7,15 @@
 // 00000000000000000001.seg. All but the newest are sealed by a footer. A segment is
 // a header and frames; integers are big-endian unless they are called varints:
 //
-//	offset  size  header of a segment, version 1
-//	0       8     magic and version, "pharch01"
+//	offset  size  header of a segment, version 2
+//	0       8     magic and version, "pharch02"; "pharch01" in version 1
 //	8       8     first index, as in the name
 //	16      16    the cluster's id, zero: not known when the segment began
 //	32      4     CRC-32C of bytes 0 to 31
 //
 //	offset  size  a frame
 //	0       4     magic, "phfr"
-//	4       1     kind: 1 entries, 2 gap, 3 digest, 4 footer
+//	4       1     kind: 1 entries, 2 gap, 3 digest, 4 footer, 5 entries
 //	5       3     zero
 //	8       8     the index up to which everything lies before this frame
 //	16      8     first index
@@ -28,7 +28,8 @@
 //	56      4     CRC-32C of bytes 0 to 55
 //	60      …     payload
 //
-// The payload of an entries frame is zstd over its commands, each as: uvarint, its
+// The payload of an entries frame is its commands, compressed with zstd (kind 1, in
+// segments of version 1) or as one S2 block (kind 5, in version 2), each as: uvarint, its
 // index less the one before (or the frame's first); varint, its stamp less the one
 // before (or 0); uvarint, its length; its bytes. Commands that share an index never
 // stand in two frames. A gap (first, last) says that this archive does not hold

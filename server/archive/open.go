@@ -43,10 +43,6 @@ func (w *Writer) open() error {
 	if err := lockExclusively(w.lock); err != nil {
 		return err
 	}
-	w.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false))
-	if err != nil {
-		return err
-	}
 	paths, _, err := listSegments(w.dir)
 	if err != nil {
 		return err
@@ -131,6 +127,12 @@ func (w *Writer) resume(path string) (found bool, err error) {
 	}
 	w.file, w.path, w.size = file, path, end
 	w.first, _ = parseSegmentName(path)
+	if tail.header.version == magicAndVersion1 {
+		w.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false))
+		if err != nil {
+			return false, err
+		}
+	}
 	if w.sum, err = checksum(file, end); err != nil {
 		return false, err
 	}

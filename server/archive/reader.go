@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -242,7 +244,7 @@ func (r *Reader) frame(rec *Record, h *frameHeader, payload []byte) (told bool) 
 	into := &r.held
 	into.Segment, into.Entries = r.at.name, into.Entries[:0]
 	switch h.kind {
-	case kindEntries:
+	case kindEntries, kindEntriesS2:
 		if err := r.entries(into, h, payload); err != nil {
 			return here(err.Error())
 		}
@@ -285,7 +287,12 @@ func (r *Reader) entries(into *Record, h *frameHeader, payload []byte) (err erro
 	if cap(into.raw) < int(h.raw) {
 		into.raw = make([]byte, 0, h.raw)
 	}
-	if into.raw, err = r.decoder.DecodeAll(payload, into.raw[:0]); err != nil {
+	if h.kind == kindEntriesS2 {
+		into.raw, err = decodeS2(into.raw[:h.raw], payload)
+	} else {
+		into.raw, err = r.decoder.DecodeAll(payload, into.raw[:0])
+	}
+	if err != nil {
 		return fmt.Errorf("the commands of entries %d to %d cannot be decompressed: %w", h.first, h.last, err)
 	}
 	if len(into.raw) != int(h.raw) {
@@ -294,6 +301,14 @@ func (r *Reader) entries(into *Record, h *frameHeader, payload []byte) (err erro
 	into.Kind = Entries
 	into.Entries, err = appendEntries(into.Entries, h, into.raw)
 	return err
+}
+
+// decodeS2 fills raw, which has the length that it must come to.
+func decodeS2(raw, payload []byte) ([]byte, error) {
+	if n, err := s2.DecodedLen(payload); err != nil || n != len(raw) {
+		return raw[:0], cmp.Or(err, errBlock)
+	}
+	return s2.Decode(raw, payload)
 }
 
 // checkFooter says what is wrong with a footer, if it can tell. A segment with

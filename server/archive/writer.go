@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -54,7 +55,7 @@ type Writer struct {
 	dir     string
 	opts    Options
 	lock    *os.File
-	encoder *zstd.Encoder
+	encoder *zstd.Encoder // of a segment of version 1 that this Writer goes on in; else nil
 	cluster [ClusterBytes]byte
 	failed  error
 	notes   []string
@@ -178,7 +179,7 @@ func (w *Writer) Close() error {
 		err = errors.Join(err, w.file.Close())
 		w.file = nil
 	}
-	return errors.Join(err, w.encoder.Close(), w.lock.Close())
+	return errors.Join(err, w.lock.Close())
 }
 
 func (w *Writer) fail(err error) error {
@@ -194,9 +195,8 @@ func (w *Writer) flush() error {
 	if w.failed != nil || b.commands == 0 {
 		return w.failed
 	}
-	h := frameHeader{kind: kindEntries, first: b.first, last: b.last, stampMS: b.newestMS, commands: b.commands, raw: uint32(len(b.raw))}
-	w.scratch = w.encoder.EncodeAll(b.raw, w.scratch[:0])
-	if err := w.write(h, w.scratch); err != nil {
+	h := frameHeader{kind: kindEntriesS2, first: b.first, last: b.last, stampMS: b.newestMS, commands: b.commands, raw: uint32(len(b.raw))}
+	if err := w.write(h, b.raw); err != nil {
 		return err
 	}
 	b.reset()
@@ -204,7 +204,7 @@ func (w *Writer) flush() error {
 }
 
 // write appends a frame, and seals the segment when it has its size. h lacks what
-// is the same for all frames.
+// is the same for all frames; entries are compressed as the segment has them.
 func (w *Writer) write(h frameHeader, payload []byte) error {
 	if w.failed != nil {
 		return w.failed
@@ -220,6 +220,9 @@ func (w *Writer) write(h frameHeader, payload []byte) error {
 		}
 	}
 	h.prev = w.held
+	if h.kind == kindEntriesS2 {
+		h.kind, payload = w.compress(payload)
+	}
 	if err := w.put(h, payload); err != nil {
 		return w.fail(err)
 	}
@@ -232,6 +235,15 @@ func (w *Writer) write(h frameHeader, payload []byte) error {
 		return w.fail(err)
 	}
 	return w.expire()
+}
+
+func (w *Writer) compress(entries []byte) (kind uint8, payload []byte) {
+	if w.encoder != nil {
+		w.scratch = w.encoder.EncodeAll(entries, w.scratch[:0])
+		return kindEntries, w.scratch
+	}
+	w.scratch = s2.Encode(w.scratch[:cap(w.scratch)], entries)
+	return kindEntriesS2, w.scratch
 }
 
 // saw takes note of a frame's stamp.
@@ -270,7 +282,7 @@ func (w *Writer) append(b []byte) error {
 
 // begin makes the next segment.
 func (w *Writer) begin() error {
-	h := segmentHeader{first: w.held + 1, cluster: w.cluster}
+	h := segmentHeader{version: magicAndVersion, first: w.held + 1, cluster: w.cluster}
 	path := filepath.Join(w.dir, segmentName(h.first))
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
 	if err != nil {
@@ -296,7 +308,7 @@ func (w *Writer) seal() error {
 	}
 	w.sealed = append(w.sealed, sealedSegment{w.path, w.size, w.newestMS})
 	w.total += w.size
-	w.file, w.size, w.dirty = nil, 0, false
+	w.file, w.encoder, w.size, w.dirty = nil, nil, 0, false
 	return nil
 }
 
