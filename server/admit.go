@@ -15,7 +15,8 @@ type audience uint8
 
 const (
 	forAdmins  audience = iota // first: a route that nobody thought about is theirs
-	forDevices                 // of one account, which the path or each event names
+	forDevices                 // of one account, which the path names
+	forTellers                 // devices, of the account that each event names, and aggregators, of all
 	forAll                     // it tells nothing of anybody
 )
 
@@ -31,6 +32,7 @@ var (
 	errToken   = newProblem(http.StatusUnauthorized, "the token is unknown or has expired")
 	errAdmins  = newProblem(http.StatusForbidden, "this is for admins")
 	errDevices = newProblem(http.StatusForbidden, "this is for devices: an admin's token opens no account")
+	errTellers = newProblem(http.StatusForbidden, "this is for devices: an aggregator's token tells events, and opens no account")
 	errAccount = newProblem(http.StatusForbidden, "the token is of another account")
 )
 
@@ -39,9 +41,9 @@ func (s *Server) admit(who audience, next echo.HandlerFunc) echo.HandlerFunc {
 	switch who {
 	case forAll:
 		return next
-	case forDevices:
+	case forDevices, forTellers:
 		return func(c echo.Context) error {
-			if err := s.admitDevice(c); err != nil {
+			if err := s.admitClient(c, who); err != nil {
 				return err
 			}
 			return next(c)
@@ -64,35 +66,39 @@ func (s *Server) admitAdmin(r *http.Request) error {
 	if tokens.IsAdmin(token) {
 		return nil
 	}
-	if _, err := tokens.Account(token); err == nil {
+	if _, err := tokens.Client(token); err == nil {
 		return errAdmins
 	}
 	return errToken
 }
 
-func (s *Server) admitDevice(c echo.Context) error {
+func (s *Server) admitClient(c echo.Context, who audience) error {
 	token, err := bearer(c.Request())
 	if err != nil {
 		return err
 	}
 	tokens := s.secrets.Load().tokens
-	account, err := tokens.Account(token)
-	if err != nil {
-		if tokens.IsAdmin(token) {
-			return errDevices
-		}
+	client, err := tokens.Client(token)
+	switch {
+	case err != nil && tokens.IsAdmin(token):
+		return errDevices
+	case err != nil:
 		return errToken
+	case client.Aggregator && who != forTellers:
+		return errTellers
+	case client.Aggregator:
+		return nil
 	}
 	if c.Param("account") != "" {
 		asked, err := accountParam(c)
 		if err != nil {
 			return err
 		}
-		if asked != account {
+		if asked != client.Account {
 			return errAccount
 		}
 	}
-	c.Set(accountKey, account)
+	c.Set(accountKey, client.Account)
 	return nil
 }
 

@@ -215,7 +215,7 @@ type passedOn struct{}
 // openDoors makes what answers clients, admins and the other nodes.
 func (s *Server) openDoors(cfg Config) error {
 	checked := s.secrets.Load().tokens != nil
-	forClients := []audience{forAll, forDevices, forAdmins}
+	forClients := []audience{forAll, forDevices, forTellers, forAdmins}
 	if address := cfg.Doors.adminAddress(); address != "" {
 		inner, err := listen(address)
 		if err != nil {
@@ -223,12 +223,12 @@ func (s *Server) openDoors(cfg Config) error {
 		}
 		inner.max = maxAdminConnections
 		s.admin = inner
-		forClients = []audience{forAll, forDevices}
+		forClients = []audience{forAll, forDevices, forTellers}
 		s.open = append(s.open, door{s.secure(inner), http1.NewServer(newHTTP(cfg, s.routes(checked, forAll, forAdmins)))})
 	}
 	s.http = newHTTP(cfg, s.routes(checked, forClients...))
 	s.open = append(s.open, door{s.secure(s.listener), http1.NewServer(s.http)})
-	peers := newHTTP(cfg, s.routes(false, forAll, forDevices, forAdmins)) // who passes a request on has asked
+	peers := newHTTP(cfg, s.routes(false, forAll, forDevices, forTellers, forAdmins)) // who passes a request on has asked
 	peers.BaseContext = func(net.Listener) context.Context {
 		return context.WithValue(context.Background(), passedOn{}, true)
 	}

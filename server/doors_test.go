@@ -65,10 +65,11 @@ func bearing(token string) []string { return []string{"Authorization", "Bearer "
 
 // bearer kinds: what the right answer depends on.
 const (
-	ownToken   = "own"   // of the account that is asked for
-	otherToken = "other" // of another account
-	adminToken = "admin"
-	badToken   = "bad" // nobody's
+	ownToken        = "own"   // of the account that is asked for
+	otherToken      = "other" // of another account
+	aggregatorToken = "aggregator"
+	adminToken      = "admin"
+	badToken        = "bad" // nobody's
 )
 
 type bearerOf struct{ kind, name, authorization string }
@@ -84,12 +85,17 @@ func (g *guarded) bearers(t testing.TB) []bearerOf {
 		change(&claims)
 		return "Bearer " + sign(t, jwt.SigningMethodHS256, key.Secret, key.ID, claims)
 	}
-	parts := strings.Split(own, ".")
+	aggregator, err := g.Aggregator(time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, all := strings.Split(own, "."), strings.Split(aggregator, ".")
 	foreign := strings.Split(g.device(t, 43), ".")
 	return []bearerOf{
 		{ownToken, "own", "Bearer " + own},
 		{ownToken, "own, scheme in small letters", "bearer " + own},
 		{otherToken, "other account's", "Bearer " + g.device(t, 43)},
+		{aggregatorToken, "aggregator's", "Bearer " + aggregator},
 		{adminToken, "admin's", "Bearer " + g.Admin[0]},
 
 		{badToken, "none", ""},
@@ -101,6 +107,9 @@ func (g *guarded) bearers(t testing.TB) []bearerOf {
 		{badToken, "not valid yet", of(func(c *jwt.RegisteredClaims) { c.NotBefore = in(time.Hour) })},
 		{badToken, "without an account", of(func(c *jwt.RegisteredClaims) { c.Subject = "" })},
 		{badToken, "account 0", of(func(c *jwt.RegisteredClaims) { c.Subject = "0" })},
+		{badToken, "aggregator's, expired", of(func(c *jwt.RegisteredClaims) { c.Subject, c.ExpiresAt = "aggregator", in(-time.Second) })},
+		{badToken, "aggregator's, wrong key", "Bearer " + sign(t, jwt.SigningMethodHS256, token.NewFile().Keys[0].Secret, key.ID, jwt.RegisteredClaims{Subject: "aggregator", ExpiresAt: good.ExpiresAt})},
+		{badToken, "aggregator's claims under own signature", "Bearer " + parts[0] + "." + all[1] + "." + parts[2]},
 		{badToken, "every account", of(func(c *jwt.RegisteredClaims) { c.Subject = "*" })},
 		{badToken, "alg none", "Bearer " + sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, key.ID, good)},
 		{badToken, "another alg", "Bearer " + sign(t, jwt.SigningMethodHS512, key.Secret, key.ID, good)},
@@ -125,7 +134,7 @@ var doorsOfRoutes = map[string]struct {
 	body    any
 	answers int
 }{
-	"POST /v1/events":                                               {forDevices, "/v1/events", []event{newEvent(1, 1, "keepalive")}, 200},
+	"POST /v1/events":                                               {forTellers, "/v1/events", []event{newEvent(1, 1, "keepalive")}, 200},
 	"PUT /v1/accounts/:account":                                     {forAdmins, "/v1/accounts/42", `{"max_streams":2}`, 200},
 	"POST /v1/accounts/:account/sessions":                           {forDevices, sessionsPath(42), newEvent(1, 0, "start"), 200},
 	"GET /v1/accounts/:account/sessions":                            {forDevices, sessionsPath(42), nil, 200},
@@ -158,9 +167,10 @@ func rightAnswer(r route, kind string, door []audience) int {
 		return known.answers
 	case kind == badToken:
 		return http.StatusUnauthorized
-	case known.who == forAdmins && kind == adminToken, known.who == forDevices && kind == ownToken:
+	case known.who == forAdmins && kind == adminToken, known.who == forDevices && kind == ownToken,
+		known.who == forTellers && (kind == ownToken || kind == aggregatorToken):
 		return known.answers
-	case r.path == "/v1/events" && kind == otherToken:
+	case known.who == forTellers && kind == otherToken:
 		return http.StatusOK // and each event of account 42 is rejected
 	}
 	return http.StatusForbidden
@@ -221,7 +231,7 @@ func TestEveryRouteAsEveryBearer(t *testing.T) {
 	if clients == admins {
 		t.Fatal("clients and admins come in by one door")
 	}
-	for _, fault := range faultsOf(t, clients, routes, bearers, forAll, forDevices) {
+	for _, fault := range faultsOf(t, clients, routes, bearers, forAll, forDevices, forTellers) {
 		t.Error("at the clients' door: " + fault)
 	}
 	for _, fault := range faultsOf(t, admins, routes, bearers, forAll, forAdmins) {
@@ -243,9 +253,9 @@ func TestEveryRouteAsEveryBearer(t *testing.T) {
 	}
 
 	// The test is not blind: a door that stands open, and a new route, are noticed.
-	opened := httptest.NewServer(n.routes(false, forAll, forDevices, forAdmins))
+	opened := httptest.NewServer(n.routes(false, forAll, forDevices, forTellers, forAdmins))
 	defer opened.Close()
-	found := faultsOf(t, opened.Listener.Addr().String(), routes, bearers, forAll, forDevices, forAdmins)
+	found := faultsOf(t, opened.Listener.Addr().String(), routes, bearers, forAll, forDevices, forTellers, forAdmins)
 	for _, r := range routes {
 		noticed := slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, r.method+" "+r.path+", ") })
 		if open := doorsOfRoutes[r.method+" "+r.path].who == forAll; noticed == open {
@@ -253,7 +263,7 @@ func TestEveryRouteAsEveryBearer(t *testing.T) {
 		}
 	}
 	added := append(slices.Clone(routes), route{method: "GET", path: "/v1/rumours"})
-	if len(faultsOf(t, clients, added, bearers[:1], forAll, forDevices)) != 1 {
+	if len(faultsOf(t, clients, added, bearers[:1], forAll, forDevices, forTellers)) != 1 {
 		t.Error("nobody notices a new route")
 	}
 	// Nor does anything escape by a header that stands twice.
@@ -330,6 +340,34 @@ func TestForeignEventsAreRejected(t *testing.T) {
 		wantOutcomes(t, n.send(t, "POST", "/v1/events", []event{newEvent(900, 1, "keepalive")}, foreign...), "rejected")
 		n.send(t, "POST", sessionsPath(42), newEvent(901, 0, "start").with("account_id", 43), own...).wantProblem(t, http.StatusBadRequest, "account_id")
 		n.send(t, "POST", sessionsPath(43), newEvent(901, 0, "start").with("account_id", 43), append(own, headerAccount, "43")...).wantProblem(t, http.StatusForbidden, "")
+	}
+}
+
+// TestAggregatorTellsOfAll: a batch of many accounts, at the leader and through a follower,
+// by a token that opens none of them.
+func TestAggregatorTellsOfAll(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	c := startCluster(t, g.config)
+	issued, err := g.Aggregator(time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := 0
+	for role, n := range map[string]*testNode{"leader": c.leader(t), "follower": c.followers(t)[0]} {
+		events := make([]any, 2)
+		for i := range events {
+			events[i] = newEvent(session+i, 1, "keepalive").with("offline", true, "account_id", 42+i)
+		}
+		wantOutcomes(t, n.send(t, "POST", "/v1/events", events, bearing(issued)...), "accepted", "accepted")
+		for i := range events {
+			path := sessionsPath(42+i) + "/" + sessionID(session+i)
+			if a := n.get(t, path, bearing(g.device(t, uint64(42+i)))...); a.status != http.StatusOK {
+				t.Errorf("%s: session of account %d is answered %d", role, 42+i, a.status)
+			}
+			n.get(t, path, bearing(issued)...).wantProblem(t, http.StatusForbidden, "")
+		}
+		session += len(events)
 	}
 }
 

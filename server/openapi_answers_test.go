@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -219,11 +221,17 @@ func (w *witness) audience(t *testing.T, op operation) audience {
 	if len(listed) == 0 {
 		return forAll
 	}
-	asked, _ := listed[0].(map[string]any)
-	switch {
-	case len(listed) == 1 && len(asked) == 1 && asked["device"] != nil:
+	var asked []string
+	for _, each := range listed {
+		scheme, _ := each.(map[string]any)
+		asked = append(asked, slices.Collect(maps.Keys(scheme))...)
+	}
+	switch strings.Join(asked, " ") {
+	case "device":
 		return forDevices
-	case len(listed) == 1 && len(asked) == 1 && asked["admin"] != nil:
+	case "device aggregator":
+		return forTellers
+	case "admin":
 		return forAdmins
 	}
 	t.Errorf("%s: the security is %v", op, listed)
@@ -240,7 +248,7 @@ func TestOpenAPINamesTheTokens(t *testing.T) {
 			t.Errorf("%s is for %d, docs/openapi.yaml says %d", op, r.who, got)
 		}
 	}
-	if schemes := w.object(place{"components", "securitySchemes"}); schemes["device"] == nil || schemes["admin"] == nil {
+	if schemes := w.object(place{"components", "securitySchemes"}); schemes["device"] == nil || schemes["aggregator"] == nil || schemes["admin"] == nil {
 		t.Errorf("the schemes are %v", schemes)
 	}
 }

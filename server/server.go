@@ -317,7 +317,7 @@ func (s *Server) api() []route {
 		cluster = "/v1/cluster"
 	)
 	return []route{
-		{http.MethodPost, "/v1/events", forDevices, s.postEvents},
+		{http.MethodPost, "/v1/events", forTellers, s.postEvents},
 		{http.MethodPut, account, forAdmins, s.putAccount},
 		{http.MethodPost, account + "/sessions", forDevices, s.postSession},
 		{http.MethodGet, account + "/sessions", forDevices, s.getActive},

@@ -13,17 +13,19 @@ import (
 func newToken() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "token",
-		Short: "Make a token file, and issue the tokens of admins and devices",
+		Short: "Make a token file, and issue the tokens of admins, devices and aggregators",
 		Long: `Make a token file for playhead serve --tokens, and issue tokens by it.
 
 A device's token opens one account until it expires: a JWT (HS256) with the account in
-sub. Whoever has a key of the file may issue them, with any library. An admin's token
-opens the cluster, the plans and the metrics, and no account.
+sub. An aggregator's tells events of every account, and opens none: a JWT too, with
+aggregator in sub. Whoever has a key of the file may issue both, with any library. An
+admin's token opens the cluster, the plans and the metrics, and no account.
 
 To replace the key: rotate, give the file to every node, send them SIGHUP, and issue
 with it from then on. What the key before has signed is valid until the next rotate.`,
 		Example: `  playhead token new tokens.json
   playhead token device tokens.json --account 42 --life 24h
+  playhead token aggregator tokens.json --life 24h
   PLAYHEAD_ADMIN_TOKEN=$(playhead token admin tokens.json) playhead cluster status --node https://n1.example.com:8090
   playhead token rotate tokens.json`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -34,7 +36,7 @@ with it from then on. What the key before has signed is valid until the next rot
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newTokenNew(), newTokenDevice(), newTokenAdmin(), newTokenRotate())
+	c.AddCommand(newTokenNew(), newTokenDevice(), newTokenAggregator(), newTokenAdmin(), newTokenRotate())
 	return c
 }
 
@@ -73,6 +75,27 @@ func newTokenDevice() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&account, "account", "", "the account that it opens")
+	c.Flags().DurationVar(&life, "life", 24*time.Hour, "how long it is valid")
+	return c
+}
+
+func newTokenAggregator() *cobra.Command {
+	var life time.Duration
+	c := &cobra.Command{
+		Use: "aggregator FILE", Short: "Issue a token for who tells events of every account", Args: wants(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			file, err := token.ReadFile(args[0])
+			if err != nil {
+				return err
+			}
+			issued, err := file.Aggregator(time.Now(), life)
+			if err != nil {
+				return usageError{err}
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), issued)
+			return err
+		},
+	}
 	c.Flags().DurationVar(&life, "life", 24*time.Hour, "how long it is valid")
 	return c
 }

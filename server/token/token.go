@@ -1,10 +1,10 @@
-// Package token says who a bearer of a token is: an admin, or the devices of one
-// account until a time.
+// Package token says who a bearer of a token is: an admin, the devices of one account
+// until a time, or an aggregator, which tells events of every account, until a time.
 //
-// An admin's token is random text that the token file holds. A device's is a JWT
-// (RFC 7519) signed with HMAC-SHA256 by a key of that file: `kid` in its header names
-// the key, `sub` is the account in decimal digits, `exp` the end of its life. Whoever
-// holds a key may issue them, with any library.
+// An admin's token is random text that the token file holds. The others are JWTs
+// (RFC 7519) signed with HMAC-SHA256 by a key of that file: `kid` in the header names
+// the key, `sub` is the account in decimal digits, or `aggregator`, `exp` the end of its
+// life. Whoever holds a key may issue them, with any library.
 package token
 
 import (
@@ -64,20 +64,30 @@ func (t *Tokens) IsAdmin(token string) bool {
 	return found == 1
 }
 
-// Account is the account that the bearer's devices belong to, or ErrUnknown.
-func (t *Tokens) Account(token string) (uint64, error) {
+// Client is who bears a token that is no admin's: the devices of an account, or an
+// aggregator, which has none.
+type Client struct {
+	Account    uint64 // 1 … 2^53-1; 0 of an aggregator
+	Aggregator bool
+}
+
+// Client is the bearer, or ErrUnknown.
+func (t *Tokens) Client(token string) (Client, error) {
 	if len(token) > MaxBytes {
-		return 0, ErrUnknown
+		return Client{}, ErrUnknown
 	}
 	var claims jwt.RegisteredClaims
 	if _, err := t.parser.ParseWithClaims(token, &claims, t.key); err != nil {
-		return 0, ErrUnknown // the library's reason is nobody's business
+		return Client{}, ErrUnknown // the library's reason is nobody's business
+	}
+	if claims.Subject == aggregatorSubject {
+		return Client{Aggregator: true}, nil
 	}
 	account, err := strconv.ParseUint(claims.Subject, 10, 64)
 	if err != nil || account < 1 || account > maxAccountID {
-		return 0, ErrUnknown
+		return Client{}, ErrUnknown
 	}
-	return account, nil
+	return Client{Account: account}, nil
 }
 
 func (t *Tokens) key(parsed *jwt.Token) (any, error) {
@@ -94,16 +104,26 @@ func (f *File) Device(account uint64, now time.Time, life time.Duration) (string
 	if account < 1 || account > maxAccountID {
 		return "", fmt.Errorf("account: expected an integer from 1 to %d", uint64(maxAccountID))
 	}
-	if life < time.Second {
-		return "", fmt.Errorf("life of a token: expected a second or more, got %v", life)
-	}
-	if err := f.check(); err != nil {
+	signer, err := f.signerFor(life)
+	if err != nil {
 		return "", err
 	}
-	signing := f.Keys[0]
-	unsigned := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-		Subject: strconv.FormatUint(account, 10), IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
-	})
-	unsigned.Header["kid"] = signing.ID
-	return unsigned.SignedString(signing.Secret)
+	return string(signer.AppendDevice(nil, account, now.Add(life))), nil
+}
+
+// Aggregator issues a token for who tells events of every account, signed with the first
+// key.
+func (f *File) Aggregator(now time.Time, life time.Duration) (string, error) {
+	signer, err := f.signerFor(life)
+	if err != nil {
+		return "", err
+	}
+	return string(signer.AppendAggregator(nil, now.Add(life))), nil
+}
+
+func (f *File) signerFor(life time.Duration) (*Signer, error) {
+	if life < time.Second {
+		return nil, fmt.Errorf("life of a token: expected a second or more, got %v", life)
+	}
+	return f.Signer()
 }

@@ -80,11 +80,11 @@ func TestDeviceToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := judge.Account(issued); got != account || err != nil || judge.IsAdmin(issued) {
-			t.Errorf("%d: %d, %v", account, got, err)
+		if got, err := judge.Client(issued); got != (Client{Account: account}) || err != nil || judge.IsAdmin(issued) {
+			t.Errorf("%d: %+v, %v", account, got, err)
 		}
 	}
-	if _, err := judge.Account(f.Admin[0]); !errors.Is(err, ErrUnknown) || !judge.IsAdmin(f.Admin[0]) || judge.IsAdmin("") {
+	if _, err := judge.Client(f.Admin[0]); !errors.Is(err, ErrUnknown) || !judge.IsAdmin(f.Admin[0]) || judge.IsAdmin("") {
 		t.Errorf("an admin's token: %v", err)
 	}
 	for _, account := range []uint64{0, maxAccountID + 1} {
@@ -97,7 +97,76 @@ func TestDeviceToken(t *testing.T) {
 	}
 }
 
-func BenchmarkAccount(b *testing.B) {
+func TestAggregatorToken(t *testing.T) {
+	f := NewFile()
+	judge, err := newTokens(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := f.Aggregator(time.Now(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := judge.Client(issued); got != (Client{Aggregator: true}) || err != nil || judge.IsAdmin(issued) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := f.Aggregator(time.Now(), 0); err == nil {
+		t.Error("issued for no time")
+	}
+}
+
+// TestSigner: each token of a signer stands for itself, behind whatever stood there, takes
+// no memory, and is over when it says so; the id of a key may be any text.
+func TestSigner(t *testing.T) {
+	f := NewFile()
+	f.Keys[0].ID = `a "key" of ünïcode`
+	judge, err := newTokens(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := f.Signer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, now := make([]byte, 0, 2*MaxBytes), time.Now()
+	for account := uint64(1); account <= 100; account++ {
+		issued, found := strings.CutPrefix(string(s.AppendDevice(append(memory, "before "...), account, now.Add(time.Minute))), "before ")
+		if got, err := judge.Client(issued); !found || got != (Client{Account: account}) || err != nil {
+			t.Fatalf("%d: %+v, %v", account, got, err)
+		}
+		issued = string(s.AppendAggregator(memory, now.Add(time.Minute)))
+		if got, err := judge.Client(issued); got != (Client{Aggregator: true}) || err != nil {
+			t.Fatalf("aggregator: %+v, %v", got, err)
+		}
+	}
+	if _, err := judge.Client(string(s.AppendDevice(nil, 42, now.Add(-time.Minute)))); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a token that has expired: %v", err)
+	}
+	if n := testing.AllocsPerRun(1000, func() {
+		s.AppendDevice(memory, 42, now)
+		s.AppendAggregator(memory, now)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	f.Keys = nil
+	if _, err := f.Signer(); err == nil {
+		t.Error("signs without a key")
+	}
+}
+
+func BenchmarkSigner(b *testing.B) {
+	s, err := NewFile().Signer()
+	if err != nil {
+		b.Fatal(err)
+	}
+	memory, now := make([]byte, 0, MaxBytes), time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.AppendDevice(memory, 42, now)
+	}
+}
+
+func BenchmarkClient(b *testing.B) {
 	f := NewFile()
 	judge, err := newTokens(f)
 	if err != nil {
@@ -109,7 +178,7 @@ func BenchmarkAccount(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := judge.Account(issued); err != nil {
+		if _, err := judge.Client(issued); err != nil {
 			b.Fatal(err)
 		}
 	}
