@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -56,6 +57,10 @@ type Options struct {
 	// about; Seed decides which. 0: all. What needs no question is judged of all.
 	ReadBack float64
 	Seed     uint64
+	// TLS is of URLs of https, and Bearer the token to ask about an account with; nil: the
+	// target wants to see none. It may be called at the same time.
+	TLS    *tls.Config
+	Bearer func(account uint64) string
 	// NowUS is the clock of the log's entries. With it the list of active sessions is
 	// also judged by their leases; nil: only by what ended them.
 	NowUS    func() int64
@@ -104,10 +109,10 @@ type check struct {
 // and the report is what was found until then; or that the log has overflowed.
 func (l *Log) Check(ctx context.Context, options Options) (Report, error) {
 	client := &http.Client{CheckRedirect: followNone, Transport: &http.Transport{
-		MaxIdleConnsPerHost: readers, MaxIdleConns: readers * len(options.URLs),
+		MaxIdleConnsPerHost: readers, MaxIdleConns: readers * len(options.URLs), TLSClientConfig: options.TLS,
 	}}
 	defer client.CloseIdleConnections()
-	return l.check(ctx, &reader{urls: options.URLs, client: client}, readers, options)
+	return l.check(ctx, &reader{urls: options.URLs, client: client, bearer: options.Bearer}, readers, options)
 }
 
 // CheckTarget is Check for a target in this process. It is asked one thing at a time,

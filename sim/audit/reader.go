@@ -32,6 +32,7 @@ func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 type reader struct {
 	client *http.Client
 	urls   []string
+	bearer func(account uint64) string // nil: no tokens are asked for
 }
 
 // Session implements Target.
@@ -111,7 +112,7 @@ func (r *reader) History(ctx context.Context, account uint64, profile uint8) ([]
 func (r *reader) get(ctx context.Context, account uint64, path string, answer any) (known bool, err error) {
 	for try := range askTries {
 		node := r.urls[(int(account%uint64(len(r.urls)))+try)%len(r.urls)]
-		status, body, askErr := r.once(ctx, node+path)
+		status, body, askErr := r.once(ctx, account, node+path)
 		switch {
 		case askErr == nil && status == http.StatusOK:
 			if err := json.Unmarshal(body, answer); err != nil {
@@ -134,10 +135,13 @@ func (r *reader) get(ctx context.Context, account uint64, path string, answer an
 	return false, err
 }
 
-func (r *reader) once(ctx context.Context, url string) (status int, body []byte, err error) {
+func (r *reader) once(ctx context.Context, account uint64, url string) (status int, body []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, nil, err
+	}
+	if r.bearer != nil {
+		request.Header.Set("Authorization", "Bearer "+r.bearer(account))
 	}
 	status, _, body, err = r.send(request)
 	return status, body, err

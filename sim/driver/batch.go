@@ -2,6 +2,7 @@ package driver
 
 import (
 	"container/heap"
+	"net/http"
 	"slices"
 	"time"
 
@@ -157,7 +158,8 @@ func (d *Driver) sendBatch(a *aggregator, b *batch) {
 	case b.tries == 1:
 		b.body = append(b.body, ']')
 	}
-	d.request = appendPost(d.request[:0], &d.nodes[a.node], []byte(eventsPath), contentType, b.body)
+	d.request = d.appendAggregator(appendHead(d.request[:0], http.MethodPost, &d.nodes[a.node], []byte(eventsPath)))
+	d.request = http1.AppendBody(append(d.request, contentType...), b.body)
 	d.call(a.node, a)
 }
 

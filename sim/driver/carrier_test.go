@@ -58,7 +58,7 @@ func send(t *testing.T, c carrier, r *request, url string, timeout time.Duration
 		t.Fatal(err)
 	}
 	o := &once{}
-	c.call(0, r.append(nil, &nodes[0]), time.Now().Add(timeout), o)
+	c.call(0, new(Driver).appendRequest(nil, r, &nodes[0]), time.Now().Add(timeout), o)
 	for end := time.Now().Add(timeout + 5*time.Second); !o.told; {
 		if time.Now().After(end) {
 			t.Fatal("nothing was told of the call")
@@ -251,7 +251,7 @@ func TestSetLimits(t *testing.T) {
 			defer server.Close()
 			urls = append(urls, server.URL)
 		}
-		if err := SetLimits(t.Context(), urls, map[uint64]int{6: 4}, 2); err != nil {
+		if err := SetLimits(t.Context(), urls, map[uint64]int{6: 4}, 2, Access{}); err != nil {
 			t.Error(err)
 		}
 		for node := range bodies {
@@ -268,7 +268,7 @@ func TestSetLimits(t *testing.T) {
 			http.Error(w, "max_streams: expected 1 to 1000", http.StatusBadRequest)
 		}))
 		defer server.Close()
-		err := SetLimits(t.Context(), []string{server.URL}, map[uint64]int{6: 0}, 2)
+		err := SetLimits(t.Context(), []string{server.URL}, map[uint64]int{6: 0}, 2, Access{})
 		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "expected 1 to 1000") {
 			t.Errorf("%v: want an error that names the account and what was wrong", err)
 		}
@@ -284,7 +284,7 @@ func TestSetLimits(t *testing.T) {
 			unavailable(w)
 		}))
 		defer server.Close()
-		if err := SetLimits(t.Context(), []string{server.URL}, map[uint64]int{6: 4}, 2); err == nil || asked.Load() != maxTries {
+		if err := SetLimits(t.Context(), []string{server.URL}, map[uint64]int{6: 4}, 2, Access{}); err == nil || asked.Load() != maxTries {
 			t.Errorf("asked %d times, error %v: want an error after %d", asked.Load(), err, maxTries)
 		}
 	})
@@ -292,7 +292,7 @@ func TestSetLimits(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := SetLimits(ctx, []string{"http://127.0.0.1:1"}, map[uint64]int{6: 4}, 2); err == nil {
+		if err := SetLimits(ctx, []string{"http://127.0.0.1:1"}, map[uint64]int{6: 4}, 2, Access{}); err == nil {
 			t.Error("no error although no limit was set")
 		}
 	})

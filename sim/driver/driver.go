@@ -76,6 +76,7 @@ type Config struct {
 	Batch       Batch       // how events are put together; the zero value: each is a request
 	Unasked     float64     // share of the devices, 0 … 1, that ask nothing
 	TLS         *tls.Config // of targets under https
+	Signer      Signer      // nil: the target asks for no tokens
 }
 
 // Driver plays one run. Run may be called once. Active, Backlog, BeginPhase,

@@ -18,6 +18,7 @@ type request struct {
 	isEvent bool
 	asks    bool              // an event that asks to be admitted: a start that was not offline
 	session viewing.SessionID // of an event
+	account uint64
 
 	path []byte // after that of the node
 	body []byte // of an event
@@ -62,7 +63,7 @@ func (d *Driver) free(r *request) { d.spare = append(d.spare, r) }
 
 func (d *Driver) newRequest(e *viewing.Event, dueUS int64, measured bool) *request {
 	r := d.blank()
-	r.op, r.isEvent, r.session, r.dueUS, r.measured = opFor(e), true, e.SessionID, dueUS, measured
+	r.op, r.isEvent, r.session, r.account, r.dueUS, r.measured = opFor(e), true, e.SessionID, e.AccountID, dueUS, measured
 	r.entry = audit.NewEntry(e)
 	if e.Type == viewing.Start && !e.Offline {
 		r.asks = true
@@ -107,7 +108,7 @@ func comesWith(e *viewing.Event) question {
 
 func (d *Driver) newQuestion(ask question, e *viewing.Event, dueUS int64, measured bool) *request {
 	r := d.blank()
-	r.dueUS, r.measured = dueUS, measured
+	r.account, r.dueUS, r.measured = e.AccountID, dueUS, measured
 	r.path = strconv.AppendUint(append(r.path, "/v1/accounts/"...), e.AccountID, 10)
 	if ask == whatElse {
 		r.op, r.path = results.OpActiveSessions, append(r.path, "/sessions"...)
@@ -127,12 +128,13 @@ func (d *Driver) newQuestion(ask question, e *viewing.Event, dueUS int64, measur
 	return r
 }
 
-// append writes the request as it is sent to a node.
-func (r *request) append(dst []byte, n *node) []byte {
+// appendRequest writes a request as it is sent to a node.
+func (d *Driver) appendRequest(dst []byte, r *request, n *node) []byte {
 	if !r.isEvent {
-		return http1.AppendNoBody(appendHead(dst, http.MethodGet, n, r.path))
+		return http1.AppendNoBody(d.appendDevice(appendHead(dst, http.MethodGet, n, r.path), r.account))
 	}
-	return appendPost(dst, n, r.path, contentJSON, r.body)
+	dst = d.appendDevice(appendHead(dst, http.MethodPost, n, r.path), r.account)
+	return http1.AppendBody(append(dst, contentJSON...), r.body)
 }
 
 // The types of a body of events, as headers.
@@ -140,11 +142,6 @@ var (
 	contentJSON   = "Content-Type: " + wire.JSON.ContentType() + "\r\n"
 	contentBinary = "Content-Type: " + wire.Binary.ContentType() + "\r\n"
 )
-
-func appendPost(dst []byte, n *node, path []byte, contentType string, body []byte) []byte {
-	dst = append(appendHead(dst, http.MethodPost, n, path), contentType...)
-	return http1.AppendBody(dst, body)
-}
 
 // appendHead begins a request: nothing in it comes from outside but the node's URL,
 // which was parsed.

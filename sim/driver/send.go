@@ -20,7 +20,7 @@ func (d *Driver) sendReady() {
 		d.begin(r)
 		d.underway++
 		home := d.home(l.device)
-		d.request = r.append(d.request[:0], &d.nodes[home])
+		d.request = d.appendRequest(d.request[:0], r, &d.nodes[home])
 		d.call(home, l)
 	}
 }

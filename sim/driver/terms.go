@@ -24,7 +24,7 @@ type Terms struct {
 
 // AskTerms learns a target's terms by starting and stopping one playback of an
 // account that no population has.
-func AskTerms(ctx context.Context, target string) (Terms, error) {
+func AskTerms(ctx context.Context, target string, access Access) (Terms, error) {
 	probe := viewing.Event{
 		Type: viewing.Start, At: viewing.Millis(time.Now().UnixMilli()), AccountID: viewing.MaxAccountID,
 		ProfileID: 1, DeviceID: viewing.MaxDeviceID, DeviceType: "tv", TitleID: 1,
@@ -32,17 +32,17 @@ func AskTerms(ctx context.Context, target string) (Terms, error) {
 	for i := range probe.SessionID {
 		probe.SessionID[i] = byte(rand.Uint32())
 	}
-	client := &http.Client{Timeout: termsTimeout, CheckRedirect: followNone}
-	defer client.CloseIdleConnections()
+	asker := asker{access.client(termsTimeout, 1), access.Bearer}
+	defer asker.client.CloseIdleConnections()
 	sent := time.Now()
 	start := fmt.Sprintf("%s/v1/accounts/%d/sessions", target, probe.AccountID)
-	answer, err := post(ctx, client, start, wire.AppendEventJSON(nil, &probe))
+	answer, err := asker.post(ctx, start, probe.AccountID, wire.AppendEventJSON(nil, &probe))
 	if err != nil {
 		return Terms{}, fmt.Errorf("start a playback at the target to learn its terms: %w", err)
 	}
 	probe.Type, probe.Seq = viewing.Stop, 1
 	stop := append(wire.AppendEventJSON([]byte{'['}, &probe), ']')
-	if _, err := post(ctx, client, target+"/v1/events", stop); err != nil {
+	if _, err := asker.post(ctx, target+"/v1/events", probe.AccountID, stop); err != nil {
 		return Terms{}, fmt.Errorf("stop the playback at the target: %w", err)
 	}
 	var told struct {
@@ -58,8 +58,8 @@ func AskTerms(ctx context.Context, target string) (Terms, error) {
 	return Terms{Keepalive: time.Duration(*told.KeepaliveMS) * time.Millisecond, Lease: told.ExpiresAt.Sub(sent)}, nil
 }
 
-func post(ctx context.Context, client *http.Client, url string, body []byte) ([]byte, error) {
-	status, answer, err := exchange(ctx, client, http.MethodPost, url, body)
+func (a *asker) post(ctx context.Context, url string, account uint64, body []byte) ([]byte, error) {
+	status, answer, err := a.exchange(ctx, http.MethodPost, url, account, body)
 	if err == nil && status/100 != 2 {
 		err = refused(http.MethodPost, url, status, answer)
 	}
