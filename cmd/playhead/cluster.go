@@ -3,12 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -218,26 +215,19 @@ func (o *clusterOptions) authorize(request *http.Request) error {
 	if admin == "" {
 		return nil
 	}
-	ip := net.ParseIP(request.URL.Hostname())
-	if request.URL.Scheme != "https" && request.URL.Hostname() != "localhost" && !ip.IsLoopback() {
-		return fmt.Errorf("--node: expected https to %s: a token is sent nowhere else in the clear than to this machine", request.URL.Host)
+	if err := mayCarryToken("--node", request.URL.String()); err != nil {
+		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+admin)
 	return nil
 }
 
 func (o *clusterOptions) client() (*http.Client, error) {
-	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.serverName}
-	if o.ca != "" {
-		text, err := os.ReadFile(o.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
-		}
-		settings.RootCAs = x509.NewCertPool()
-		if !settings.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("--ca: %s: expected certificates in PEM", o.ca)
-		}
+	settings, err := trusting(o.ca)
+	if err != nil {
+		return nil, err
 	}
+	settings.ServerName = o.serverName
 	return &http.Client{
 		Transport: &http.Transport{TLSClientConfig: settings},
 		// A redirect is not in the contract, and would take the token along.

@@ -80,6 +80,7 @@ func TestClusterBehindDoors(t *testing.T) {
 type guardedCluster struct {
 	clusterCommand
 	dir, tokens string
+	ca          string // who signed what clients are shown
 	nodes       []guardedNode
 	client      *http.Client
 	secrets     []string // that were in the token file
@@ -92,13 +93,13 @@ type guardedNode struct {
 
 func (c *guardedCluster) url(i int) string { return "https://" + c.nodes[i].http }
 
-func startGuardedCluster(t *testing.T) *guardedCluster {
+func startGuardedCluster(t *testing.T, flags ...string) *guardedCluster {
 	t.Helper()
 	dir := t.TempDir()
 	web, peers := rafttest.NewAuthority(t), rafttest.NewAuthority(t)
 	webCert, webKey := rafttest.WritePair(t, dir, "web", web.Issue(t, nil, "localhost"))
 	webCA, peerCA := web.WriteCA(t, filepath.Join(dir, "web-ca.pem")), peers.WriteCA(t, filepath.Join(dir, "peer-ca.pem"))
-	c := &guardedCluster{dir: dir, tokens: filepath.Join(dir, "tokens.json"), client: &http.Client{
+	c := &guardedCluster{dir: dir, tokens: filepath.Join(dir, "tokens.json"), ca: webCA, client: &http.Client{
 		Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: web.Pool}},
 	}}
 	t.Cleanup(c.client.CloseIdleConnections)
@@ -110,9 +111,9 @@ func startGuardedCluster(t *testing.T) *guardedCluster {
 		n.log = filepath.Join(dir, n.id+".log")
 		_, port, _ := strings.Cut(n.http, ":")
 		cert, key := rafttest.WritePair(t, dir, n.id, peers.Issue(t, nil, n.id))
-		n.process = startNode(t, binary, n.log, "--node-id", n.id, "--http", "0.0.0.0:"+port, "--admin", n.admin, "--raft", address,
+		n.process = startNode(t, binary, n.log, append(flags, "--node-id", n.id, "--http", "0.0.0.0:"+port, "--admin", n.admin, "--raft", address,
 			"--data", filepath.Join(dir, n.id), "--bootstrap-expect", "3", "--join", strings.Join(raft, ","),
-			"--tokens", c.tokens, "--tls-cert", webCert, "--tls-key", webKey, "--peer-cert", cert, "--peer-key", key, "--peer-ca", peerCA)
+			"--tokens", c.tokens, "--tls-cert", webCert, "--tls-key", webKey, "--peer-cert", cert, "--peer-key", key, "--peer-ca", peerCA)...)
 		c.nodes = append(c.nodes, n)
 	}
 	c.clusterCommand = clusterCommand{t: t, node: "https://" + c.nodes[0].admin, flags: []string{"--tokens", c.tokens, "--ca", webCA}}

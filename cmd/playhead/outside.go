@@ -29,10 +29,10 @@ func leaseSlack(lease time.Duration) time.Duration { return time.Second + lease/
 
 // checkTerms compares the terms that a target gives with the scenario's, by which
 // the auditor judges admissions.
-func checkTerms(ctx context.Context, target string, keepalive, lease time.Duration) error {
-	terms, err := driver.AskTerms(ctx, target)
+func checkTerms(ctx context.Context, target string, access *access, keepalive, lease time.Duration) error {
+	terms, err := driver.AskTerms(ctx, target, access.devices())
 	if err != nil {
-		return err
+		return access.explained(err)
 	}
 	if terms.Keepalive != keepalive || (terms.Lease-lease).Abs() > leaseSlack(lease) {
 		return usageError{fmt.Errorf(

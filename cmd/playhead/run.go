@@ -29,6 +29,7 @@ type runOptions struct {
 	segment   segmentFlag
 	replay    string
 	targets   []string
+	access    accessFlags
 	out       string
 	quiet     bool
 	json      bool
@@ -59,11 +60,17 @@ With --target it plays against a system that runs already. That is no dry run: i
 sets the plan of every account of the population there, and plays real sessions on
 them, for good. A server to try it on:
 
-  playhead serve --keepalive 1s --lease 2.5s   # the terms that prime-time means`,
+  playhead serve --keepalive 1s --lease 2.5s   # the terms that prime-time means
+
+A target that asks for tokens takes its own token file, with --tokens: each request
+has one of its account, signed for it, a batch an aggregator's. Plans are set with the
+admin's at --admin. See docs/security.md.`,
 		Example: `  playhead run scenarios/prime-time.yaml
   playhead run scenarios/prime-time.yaml --seed 7 --scale 1/8000
   playhead run scenarios/prime-time.yaml --replay friday.ndjson.zst --time-scale 10
-  playhead run scenarios/prime-time.yaml --target http://127.0.0.1:8080 --no-faults`,
+  playhead run scenarios/prime-time.yaml --target http://127.0.0.1:8080 --no-faults
+  playhead run scenarios/soak.yaml --target https://n1.example.com:8080 --ca ca.pem \
+    --tokens tokens.json --admin https://n1.example.com:8090`,
 		Args: oneScenario,
 	}
 	flags := c.Flags()
@@ -72,6 +79,7 @@ them, for good. A server to try it on:
 	o.segment.add(flags)
 	flags.StringVar(&o.replay, "replay", "", "play the trace in this file, NDJSON or zstd of it, instead of the population")
 	flags.StringSliceVar(&o.targets, "target", nil, "test the system at these URLs instead of booting one")
+	o.access.add(flags)
 	flags.BoolVar(&o.overrides.noFaults, "no-faults", false, "leave the scenario's faults out")
 	flags.StringVar(&o.out, "out", "", "directory of the run's results (default runs/<id>)")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress, only the summary")
@@ -91,6 +99,9 @@ them, for good. A server to try it on:
 			return usageError{err}
 		}
 		r := newRunner(scenario, o, c.OutOrStdout(), c.ErrOrStderr())
+		if r.access, err = o.access.read(o.targets); err != nil {
+			return usageError{err}
+		}
 		return r.run(c.Context())
 	}
 	return c
@@ -107,6 +118,7 @@ type runner struct {
 
 	traffic *traffic
 	target  results.Target
+	access  access
 	log     *audit.Log
 	cluster *target.Cluster // nil: an outside target
 	urls    []string
@@ -160,6 +172,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
 		Executor: executorOf(&r.scenario.Load), Batch: batchOf(&r.scenario.Load), Unasked: 1 - r.scenario.Load.Reads,
+		TLS: r.access.tls, Signer: r.access.signer,
 	})
 	if err != nil {
 		return err
@@ -225,7 +238,7 @@ func (r *runner) noteCrashes(record *results.Run) {
 func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 	if len(r.options.targets) > 0 {
 		r.urls = r.options.targets
-		return func() error { return nil }, checkTerms(ctx, r.urls[0], r.keepalive(), r.lease())
+		return func() error { return nil }, checkTerms(ctx, r.urls[0], &r.access, r.keepalive(), r.lease())
 	}
 	r.progress.stage("target: %d server processes on loopback", r.scenario.Target.Nodes)
 	r.target = results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes}
@@ -264,7 +277,11 @@ func (r *runner) prepare(ctx context.Context) error {
 		told = fmt.Sprintf("%d streams at once for every account, as the target has it", r.scenario.Target.DefaultStreams)
 	}
 	r.progress.stage("plans: %s", told)
-	return driver.SetLimits(ctx, r.urls, limits, r.scenario.Load.Connections)
+	admins := r.access.admins
+	if len(admins) == 0 {
+		admins = r.urls
+	}
+	return r.access.explained(driver.SetLimits(ctx, admins, limits, r.scenario.Load.Connections, r.access.planned()))
 }
 
 // drive plays the plan while the faults happen and the progress is shown.
@@ -342,7 +359,9 @@ func (r *runner) leader(ctx context.Context) string {
 // audit compares what the devices know with what the target answers.
 func (r *runner) audit(ctx context.Context, record *results.Run) error {
 	r.progress.stage("audit: comparing every session, position and history with what the devices know")
+	asked := r.access.devices()
 	report, err := r.log.Check(ctx, audit.Options{
+		TLS: asked.TLS, Bearer: asked.Bearer,
 		URLs: r.answering(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
 		Late: driver.Late + r.longestFault(), NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
 		ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
