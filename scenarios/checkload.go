@@ -10,6 +10,10 @@ const (
 	MaxRate   = 10_000_000 // events a second
 	MaxBatch  = 10_000     // events in a request
 	MaxStages = 100
+
+	MaxTries      = 10 // of a request
+	MaxRetryWait  = 10 * time.Second
+	maxMultiplier = 10
 )
 
 // Executors lists when events can be due: by the population's own day, or as k6 has it.
@@ -24,12 +28,13 @@ var loadKeys = map[string]ExecutorName{
 
 func (d *decoder) load(root *mapping, l *Traffic) {
 	*l = Traffic{Timeout: 10 * time.Second, Executor: ByPopulation, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1}
-	m := d.section(root, "load", "connections", "timeout", "executor", "rate", "start_rate", "stages", "vus",
+	m := d.section(root, "load", "connections", "timeout", "retry", "executor", "rate", "start_rate", "stages", "vus",
 		"batch", "linger", "encoding", "reads")
 	connections := int64(64)
 	d.whole(m, "connections", &connections, 1, MaxConnections)
 	l.Connections = int(connections)
 	d.duration(m, "timeout", &l.Timeout, shortest)
+	d.retry(m, &l.Retry)
 	d.executor(m, l)
 	batch := int64(1)
 	d.whole(m, "batch", &batch, 1, MaxBatch)
@@ -40,6 +45,24 @@ func (d *decoder) load(root *mapping, l *Traffic) {
 		d.wrong(m, "encoding", "json, where load.batch is 1")
 	}
 	d.number(m, "reads", &l.Reads, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
+}
+
+func (d *decoder) retry(load *mapping, r *Retry) {
+	*r = Retry{Tries: 3, Wait: time.Second, Multiplier: 1}
+	node := load.value("retry")
+	if node == nil {
+		return
+	}
+	m := d.mapping(load.field("retry"), node, "tries", "wait", "multiplier", "jitter")
+	tries := int64(r.Tries)
+	d.whole(m, "tries", &tries, 1, MaxTries)
+	r.Tries = int(tries)
+	if d.duration(m, "wait", &r.Wait, 0) && r.Wait > MaxRetryWait {
+		d.wrong(m, "wait", "a duration of at most "+formatDuration(MaxRetryWait))
+	}
+	d.number(m, "multiplier", &r.Multiplier, fmt.Sprintf("a number from 1 to %d", maxMultiplier),
+		func(x float64) bool { return x >= 1 && x <= maxMultiplier })
+	d.number(m, "jitter", &r.Jitter, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
 }
 
 // executor reads when events are due, and refuses what another executor would need.

@@ -43,6 +43,7 @@ type targetDocument struct {
 type loadDocument struct {
 	Connections int             `yaml:"connections"`
 	Timeout     string          `yaml:"timeout"`
+	Retry       retryDocument   `yaml:"retry"`
 	Executor    ExecutorName    `yaml:"executor"`
 	Rate        float64         `yaml:"rate,omitempty"`
 	StartRate   float64         `yaml:"start_rate,omitempty"`
@@ -54,6 +55,13 @@ type loadDocument struct {
 	Reads       float64         `yaml:"reads"`
 }
 
+type retryDocument struct {
+	Tries      int     `yaml:"tries"`
+	Wait       string  `yaml:"wait"`
+	Multiplier float64 `yaml:"multiplier"`
+	Jitter     float64 `yaml:"jitter"`
+}
+
 type stageDocument struct {
 	Duration string  `yaml:"duration"`
 	Target   float64 `yaml:"target"`
@@ -62,6 +70,7 @@ type stageDocument struct {
 func (l *Traffic) document() loadDocument {
 	d := loadDocument{
 		Connections: l.Connections, Timeout: l.Timeout.String(), Executor: l.Executor, VUs: l.VUs,
+		Retry: retryDocument{l.Retry.Tries, l.Retry.Wait.String(), l.Retry.Multiplier, l.Retry.Jitter},
 		Batch: l.Batch, Linger: l.Linger.String(), Encoding: l.Encoding, Reads: l.Reads,
 	}
 	switch l.Executor {

@@ -25,7 +25,7 @@ duration: 50s
 warm_up: 8s
 time_scale: 30
 target: {design: raft, nodes: 5, keepalive: 30s, lease: 90s, default_streams: 4}
-load: {connections: 32, timeout: 3s, executor: ramping-arrival-rate, start_rate: 10, stages: [{duration: 20s, target: 100}], batch: 50, linger: 5ms, encoding: binary, reads: 0.5}
+load: {connections: 32, timeout: 3s, retry: {tries: 5, wait: 250ms, multiplier: 2, jitter: 0.5}, executor: ramping-arrival-rate, start_rate: 10, stages: [{duration: 20s, target: 100}], batch: 50, linger: 5ms, encoding: binary, reads: 0.5}
 audit: {read_back: 1/50}
 faults: [{at: 20s, kind: kill-leader, restart_after: 5s}]
 thresholds:
@@ -40,6 +40,7 @@ thresholds:
 		Target: Target{Design: "raft", Nodes: 5, Keepalive: 30 * time.Second, Lease: 90 * time.Second, DefaultStreams: 4},
 		Load: Traffic{
 			Connections: 32, Timeout: 3 * time.Second, Executor: RampingRate, Rate: 10,
+			Retry:  Retry{5, 250 * time.Millisecond, 2, 0.5},
 			Stages: []Stage{{20 * time.Second, 100}}, Batch: 50, Linger: 5 * time.Millisecond, Encoding: "binary", Reads: 0.5,
 		},
 		Audit:  Audit{ReadBack: 1.0 / 50},
@@ -85,7 +86,7 @@ func TestDefaults(t *testing.T) {
 		Duration:   time.Minute, WarmUp: 10 * time.Second, TimeScale: 1,
 		Target: Target{Design: "raft", Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2},
 		Load: Traffic{
-			Connections: 64, Timeout: 10 * time.Second, Executor: ByPopulation,
+			Connections: 64, Timeout: 10 * time.Second, Executor: ByPopulation, Retry: Retry{3, time.Second, 1, 0},
 			Batch: 1, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1,
 		},
 		Audit: Audit{ReadBack: 1},

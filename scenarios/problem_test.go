@@ -40,7 +40,7 @@ var badScenarios = []struct {
 1:1: unknown key "nmae", did you mean "name"?
 5:3: unknown key "node" in target, did you mean "nodes"?
 6:8: unknown key "timeouts" in load, did you mean "timeout"?
-6:22: unknown key "speed" in load, expected connections, timeout, executor, rate, start_rate, stages, vus, batch, linger, encoding or reads
+6:22: unknown key "speed" in load, expected connections, timeout, retry, executor, rate, start_rate, stages, vus, batch, linger, encoding or reads
 10:5: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
 11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, audit, faults or thresholds`},
 	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<2\"]\n", `
@@ -102,6 +102,14 @@ var badScenarios = []struct {
 3:18: load.executor: constant-arrival-rate needs load.rate
 3:46: load.vus is of the executor constant-vus, and load.executor is constant-arrival-rate
 3:56: load.reads: expected a share from 0 to 1, got 2`},
+	{"retries", "name: x\n" + population + "load: {retry: {tries: 11, wait: 11s, multiplier: 0.5, jitter: 2, limit: 1}}\n", `
+3:23: load.retry.tries: expected a whole number from 1 to 10, got 11
+3:33: load.retry.wait: expected a duration of at most 10s, got "11s"
+3:50: load.retry.multiplier: expected a number from 1 to 10, got 0.5
+3:63: load.retry.jitter: expected a share from 0 to 1, got 2
+3:66: unknown key "limit" in load.retry, expected tries, wait, multiplier or jitter`},
+	{"no retries", "name: x\n" + population + "load: {retry: 3}\n", `
+3:15: load.retry: expected keys and values, got 3`},
 	{"stages", "name: x\n" + population + "load: {executor: ramping-arrival-rate, stages: [{target: -1}], encoding: binary}\n", `
 3:49: load.stages[0].duration is missing
 3:58: load.stages[0].target: expected a number from 0 to 10000000, got -1

@@ -57,6 +57,8 @@ type Traffic struct {
 	Connections int           // 1 … 10,000; default 64
 	Timeout     time.Duration // of one request; default 10s
 
+	Retry Retry // how a device repeats what failed
+
 	Executor ExecutorName // default ByPopulation
 	Rate     float64      // events a second: of ConstantRate, and where RampingRate begins
 	Stages   []Stage      // of RampingRate
@@ -66,6 +68,15 @@ type Traffic struct {
 	Linger   time.Duration // how long an event waits for others, where Batch is above 1; default 10ms
 	Encoding string        // of a batch: json or binary; default json
 	Reads    float64       // share of the devices that ask, 0 … 1; default 1
+}
+
+// Retry says how often a request is sent and how long a device waits in between, if the
+// target does not name a longer wait.
+type Retry struct {
+	Tries      int           // 1 … 10, the first included; default 3
+	Wait       time.Duration // before the second, 0 … 10s; default 1s
+	Multiplier float64       // of each further wait, 1 … 10; default 1
+	Jitter     float64       // share of each wait that is left to chance, 0 … 1; default 0
 }
 
 // ExecutorName says when the population's events are due, by the names of k6.

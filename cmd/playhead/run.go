@@ -172,7 +172,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
 		Executor: executorOf(&r.scenario.Load), Batch: batchOf(&r.scenario.Load), Unasked: 1 - r.scenario.Load.Reads,
-		TLS: r.access.tls, Signer: r.access.signer,
+		Retry: driver.Retry(r.scenario.Load.Retry), TLS: r.access.tls, Signer: r.access.signer,
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"container/heap"
 	"net/http"
 	"slices"
 	"time"
@@ -170,9 +169,9 @@ func (a *aggregator) answered(d *Driver, got *http1.Answer, err error) {
 	wait, again := toRepeat(got, err)
 	if again {
 		a.node = (a.node + 1) % len(d.nodes)
-		if b.tries < maxTries {
+		if b.tries < d.retry.Tries {
 			a.waits = true
-			heap.Push(&d.again, try{atUS: d.againUS(wait), of: a})
+			d.tryAgain(try{of: a}, b.tries, wait)
 			return
 		}
 	}

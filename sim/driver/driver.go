@@ -19,6 +19,7 @@ package driver
 import (
 	"context"
 	"crypto/tls"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -29,14 +30,11 @@ import (
 	"github.com/playhead-load/playhead/viewing"
 )
 
-// Limits of the driver. The queue and the tries are those of the open-source
-// Netflix client for Kodi (calibration, mark V).
+// Limits of the driver. The queue is that of the open-source Netflix client for Kodi
+// (calibration, mark V).
 const (
 	queueLimit    = 10               // what one device may have to say at once; more is lost, and counted
 	questionLimit = 2                // the same of what it has to ask
-	maxTries      = 3                // of one request
-	retryWait     = time.Second      // before another try, unless the target names its own
-	retryLimit    = 10 * time.Second // the longest wait that a target may name
 	planEvery     = time.Millisecond // how often the plan is looked at
 	planAtOnce    = 256              // events that are planned before answers are looked at again
 	drainLimit    = 45 * time.Second // after the last due event, for what waits
@@ -74,6 +72,7 @@ type Config struct {
 	Log         Log
 	Executor    Executor    // when events are due; the zero value: by the plan's own clock
 	Batch       Batch       // how events are put together; the zero value: each is a request
+	Retry       Retry       // how a device repeats what failed
 	Unasked     float64     // share of the devices, 0 … 1, that ask nothing
 	TLS         *tls.Config // of targets under https
 	Signer      Signer      // nil: the target asks for no tokens
@@ -95,8 +94,10 @@ type Driver struct {
 	events      lanes
 	questions   lanes
 	moved       map[int32]uint16 // of each device that a node has failed: the node that it talks to
-	ready       queue    // lanes that wait for a connection
-	again       tries    // what waits to be sent again
+	ready       queue            // lanes that wait for a connection
+	again       tries            // what waits to be sent again
+	retry       Retry
+	luck        *rand.Rand // which device waits how long
 	aggregators []aggregator
 	underway    int    // requests of lanes
 	request     []byte // that is sent
@@ -137,6 +138,8 @@ func New(config Config) (*Driver, error) {
 		measure:   results.NewRecorder(config.WarmUp.Microseconds(), config.Duration.Microseconds()),
 		events:    newLanes(queueLimit),
 		questions: newLanes(questionLimit),
+		retry:     config.Retry.orUsual(),
+		luck:      rand.New(rand.NewPCG(1, 1)),
 		moved:     map[int32]uint16{},
 		lag:       newLagMeter(),
 		playing:   newPlaying(),
@@ -207,7 +210,7 @@ func (d *Driver) drain(ctx context.Context) {
 	for d.pending.Load() > 0 && time.Now().Before(limit) {
 		if ctx.Err() != nil && !d.closing {
 			d.closing = true
-			limit = time.Now().Add(min(drainLimit, maxTries*(d.config.Timeout+retryWait)))
+			limit = time.Now().Add(min(drainLimit, d.retry.longest(d.config.Timeout)+retryWait))
 		}
 		d.exchange(time.Now().Add(planEvery))
 	}

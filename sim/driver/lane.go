@@ -97,8 +97,8 @@ func (l *lane) answered(d *Driver, a *http1.Answer, err error) {
 	doneUS := d.NowUS()
 	if answer.again {
 		d.moveOn(l.device)
-		if r.tries < maxTries {
-			d.tryAgain(l, answer.wait)
+		if r.tries < d.retry.Tries {
+			d.tryAgain(try{lane: l}, r.tries, answer.wait)
 			return
 		}
 	}

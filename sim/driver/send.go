@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"container/heap"
 	"time"
 
 	"github.com/playhead-load/playhead/sim/audit"
@@ -105,52 +104,5 @@ func (d *Driver) abandonAll() {
 	}
 	for i := range d.aggregators {
 		d.abandonBatches(&d.aggregators[i])
-	}
-}
-
-// tries is what waits to be sent again, the first to come first.
-type tries []try
-
-// try is a lane's first request, or an aggregator's first batch.
-type try struct {
-	atUS int64
-	lane *lane // nil: the aggregator's
-	of   *aggregator
-}
-
-// Len implements heap.Interface, as the four after it do.
-func (t tries) Len() int           { return len(t) }
-func (t tries) Less(i, j int) bool { return t[i].atUS < t[j].atUS }
-func (t tries) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
-func (t *tries) Push(x any)        { *t = append(*t, x.(try)) }
-
-func (t *tries) Pop() any {
-	last := len(*t) - 1
-	x := (*t)[last]
-	(*t)[last] = try{}
-	*t = (*t)[:last]
-	return x
-}
-
-// tryAgain puts the lane back on its way after a wait.
-func (d *Driver) tryAgain(l *lane, wait time.Duration) {
-	heap.Push(&d.again, try{atUS: d.againUS(wait), lane: l})
-}
-
-// againUS is when something may be sent again for which the target named a wait, 0 if
-// it did not.
-func (d *Driver) againUS(wait time.Duration) int64 {
-	return d.NowUS() + min(max(wait, retryWait), retryLimit).Microseconds()
-}
-
-// sendAgain puts what has waited long enough back on its way.
-func (d *Driver) sendAgain(nowUS int64) {
-	for len(d.again) > 0 && d.again[0].atUS <= nowUS {
-		again := heap.Pop(&d.again).(try)
-		if again.lane != nil {
-			d.ready.push(again.lane)
-		} else {
-			again.of.waits = false
-		}
 	}
 }
