@@ -3,6 +3,7 @@ package scenarios
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -81,6 +82,22 @@ func TestDocNamesEveryMetric(t *testing.T) {
 	slices.Sort(documented)
 	if diff := cmp.Diff(known, documented); diff != "" {
 		t.Errorf("metrics (-results.Metrics +%s):\n%s", docFile, diff)
+	}
+}
+
+// TestDocNamesEveryScenario: the table has each file that is shipped, and no other.
+func TestDocNamesEveryScenario(t *testing.T) {
+	shipped, err := filepath.Glob("*.yaml")
+	if err != nil || len(shipped) == 0 {
+		t.Fatalf("no scenarios are shipped: %v", err)
+	}
+	var documented []string
+	for _, row := range rowsUnder(readDoc(t), "## Scenarios that are here") {
+		documented = append(documented, quotedIn(row[0])...)
+	}
+	slices.Sort(documented)
+	if diff := cmp.Diff(shipped, documented); diff != "" {
+		t.Errorf("scenarios (-shipped +%s):\n%s", docFile, diff)
 	}
 }
 

@@ -71,7 +71,7 @@ func newArrivals(model *population.Model, shape sittingShape) *arrivals {
 		a.rateMax = max(a.rateMax, a.rate[minute])
 		a.busyMax = max(a.busyMax, a.busy[minute])
 	}
-	if model.Crowd != nil {
+	if model.HasCrowd() {
 		a.crowd = newCrowd(model)
 	}
 	return a

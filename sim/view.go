@@ -51,9 +51,7 @@ func habitsOf(m *population.Model) habits {
 		startupMS: m.StartupMedian.Value * secondMS, startupSigma: m.StartupSigma.Value,
 		abandonsAfterMS: m.AbandonsAfter.Value * secondMS, abandons: m.Abandons.Value,
 		rebufferCost: m.RebufferCost.Value, offlineMS: m.OfflineMean.Value * minuteMS,
-	}
-	if m.Crowd != nil {
-		h.crowdBeginsMS, h.crowdStaysMS = int64(m.Crowd.Hour.Value*hourMS), m.Crowd.Stays.Value*minuteMS
+		crowdBeginsMS: int64(m.Crowd.Hour.Value * hourMS), crowdStaysMS: m.Crowd.Stays.Value * minuteMS,
 	}
 	return h
 }

@@ -51,7 +51,7 @@ func TestAStorm(t *testing.T) {
 	if got := d.Load(1).Retries; got != MaxTries-1 {
 		t.Errorf("%d tries are told after the first, want %d", got, MaxTries-1)
 	}
-	if e := d.log.entries[0]; e.LastSentUS-e.FirstSentUS > (5*time.Second).Microseconds() {
+	if e := d.log.entries[0]; e.LastSentUS-e.FirstSentUS > (5 * time.Second).Microseconds() {
 		t.Errorf("the tries took %d µs", e.LastSentUS-e.FirstSentUS)
 	}
 }

@@ -94,7 +94,7 @@ func (j *judge) needDay() string {
 
 // needUsual is why what people watch on a usual day cannot be judged.
 func (j *judge) needUsual() string {
-	if j.m.Crowd != nil {
+	if j.m.HasCrowd() {
 		return "no figures of a day with a live event"
 	}
 	return ""

@@ -68,7 +68,7 @@ func newCatalogue(m *Model) (*Catalogue, error) {
 		c.weights[rank] /= total
 	}
 	c.fillAlias(c.picks(m))
-	if m.Crowd != nil {
+	if m.HasCrowd() {
 		c.titles = append(c.titles, Title{RuntimeMS: int32(m.Crowd.Runtime.Value * minuteMS), Film: true})
 		c.weights = append(c.weights, 0)
 		c.live = uint32(count) + 1

@@ -103,15 +103,15 @@ type Model struct {
 	Errors      Param
 	Telemetry   Param
 
-	Crowd *Crowd // at a live event; nil: there is none
+	Crowd Crowd // at a live event
 
 	Figures Figures // what must come out
 }
 
-// Crowd is those who come to a live event: at about the same moment, wherever they
-// are, to a title of its own.
+// Crowd is those who come to a live event, or to a premiere: at about the same moment,
+// wherever they are, to a title of its own.
 type Crowd struct {
-	Streams Param // at once at the peak, at scale 1
+	Streams Param // at once at the peak, at scale 1; 0: there is no event
 	Hour    Param // when it begins, by the virtual clock, every day
 	Gathers Param // how far from then a viewer comes, standard deviation
 	Runtime Param
@@ -129,7 +129,7 @@ func (m *Model) Params() []Param {
 }
 
 func (m *Model) params() []*Param {
-	params := []*Param{
+	return []*Param{
 		&m.Members, &m.MeanStreams, &m.TroughToPeak, &m.PeakHour,
 		&m.Titles, &m.PopularityPower, &m.PopularityTail, &m.SeriesEpisodes, &m.FilmsAfter,
 		&m.EpisodeMin, &m.EpisodeMax, &m.FilmMedian, &m.FilmSigma,
@@ -141,12 +141,12 @@ func (m *Model) params() []*Param {
 		&m.LowRungViews, &m.LowRungBeginning, &m.DipViews, &m.DipBegins, &m.DipMean, &m.OfflineMean,
 		&m.Pauses, &m.PauseMedian, &m.PauseSigma, &m.LongPause,
 		&m.Seeks, &m.ShortSeeks, &m.ShortSeek, &m.LongSeekMax, &m.Errors, &m.Telemetry,
+		&m.Crowd.Streams, &m.Crowd.Hour, &m.Crowd.Gathers, &m.Crowd.Runtime, &m.Crowd.Stays,
 	}
-	if m.Crowd != nil {
-		params = append(params, &m.Crowd.Streams, &m.Crowd.Hour, &m.Crowd.Gathers, &m.Crowd.Runtime, &m.Crowd.Stays)
-	}
-	return params
 }
+
+// HasCrowd says whether there is a live event.
+func (m *Model) HasCrowd() bool { return m.Crowd.Streams.Value > 0 }
 
 // Share is one row of a distribution: Value occurs with probability Share.
 type Share struct {

@@ -98,6 +98,14 @@ func netflix2015() Model {
 		Errors:      Param{"errors", 0.02, "1/h", none, Assumed},
 		Telemetry:   Param{"telemetry", 0.1, "1/h", none, Assumed},
 
+		Crowd: Crowd{
+			Streams: Param{"crowd_streams", 0, "playbacks", "no event on a usual day", Assumed},
+			Hour:    Param{"crowd_hour", 21, "h", none + "; the peak hour", Assumed},
+			Gathers: Param{"crowd_gathers", 5, "min", none, Assumed},
+			Runtime: Param{"crowd_runtime", 60, "min", "an episode, at most: " + engagement, Derived},
+			Stays:   Param{"crowd_stays", 45, "min", none, Assumed},
+		},
+
 		Figures: netflix2015Figures(),
 	}
 }
@@ -130,7 +138,7 @@ func liveEvent() Model {
 	m := netflix2025()
 	const fight = "a fight of 2024-11-15: 65 M streams at the peak"
 	m.Name = "live-event"
-	m.Crowd = &Crowd{
+	m.Crowd = Crowd{
 		Streams: Param{"crowd_streams", 65_000_000, "playbacks", fight, Verified},
 		Hour:    Param{"crowd_hour", 21, "h", none, Assumed},
 		Gathers: Param{"crowd_gathers", 20, "min", none, Assumed},

@@ -73,8 +73,12 @@ func (p *Param) bounds() (least, most float64) {
 		return 1, 600
 	case "long_pause", "crowd_runtime":
 		return 1, 24 * 60
-	case "popularity_tail", "members", "mean_streams", "crowd_streams", "crowd_gathers":
+	case "popularity_tail", "members", "mean_streams":
 		return 1, 1e10
+	case "crowd_streams":
+		return 0, 1e10
+	case "crowd_gathers":
+		return 1, 24 * 60
 	case "popularity_power":
 		return 0, 10
 	}

@@ -13,7 +13,7 @@ func TestSetReplacesNumbersByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	untouched := *model.Crowd
+	untouched := model.Crowd
 	if err := model.Set(map[string]float64{"short_view": 0.25, "crowd_hour": 20, "phone_offline": 0.5, "plan_1": 0.5, "plan_2": 0.2, "zone_US-180": 0.1}); err != nil {
 		t.Fatal(err)
 	}

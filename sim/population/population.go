@@ -155,7 +155,7 @@ func (m *Model) checkBounds() error {
 	if streams, accounts := m.MeanStreams.Value, m.Members.Value; streams > maxStreams*accounts {
 		return fmt.Errorf("mean_streams %v: expected at most %d times members, %v", streams, maxStreams, accounts)
 	}
-	if m.Crowd != nil && m.Crowd.Streams.Value > m.Members.Value {
+	if m.Crowd.Streams.Value > m.Members.Value {
 		return fmt.Errorf("crowd_streams %v: expected at most members, %v", m.Crowd.Streams.Value, m.Members.Value)
 	}
 	if m.EpisodeMin.Value > m.EpisodeMax.Value {
