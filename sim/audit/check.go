@@ -69,7 +69,7 @@ type Report struct {
 	Unanswered   int64            // events that may be there
 	Accounts     int64            // that the log knows
 	ReadBack     int64            // of them, those that the target was asked about
-	Readings     int64            // answers about positions during the run that were judged
+	Readings     int64            // answers during the run that were judged
 	Unread       int64            // such answers beyond the log's bound
 	Uncounted    int64            // sessions whose events the target does not count: one lost in the middle is not seen
 	Unjudged     int64            // answers that a folded keepalive may explain
@@ -168,8 +168,9 @@ func (c *check) judgeHousehold(home *household) {
 		c.report.Unanswered += int64(p.may)
 	}
 	c.rejected(home)
-	c.streams(home)
-	c.readings(home)
+	known := home.holdings(c.options.Lease.Microseconds())
+	c.streams(home, known)
+	c.readings(home, known)
 	c.linearize(home)
 }
 
@@ -280,8 +281,7 @@ func (e *Entry) String() string {
 }
 
 // streams judges admissions and denials, for which the target need not be asked.
-func (c *check) streams(home *household) {
-	known := home.holdings(c.options.Lease.Microseconds())
+func (c *check) streams(home *household, known *holdings) {
 	for _, over := range home.overAdmissions(known) {
 		var held []string
 		for _, p := range over.held {

@@ -32,6 +32,7 @@ type Log struct {
 	plays     pages[play]
 	notes     pages[note]
 	readings  pages[reading]
+	listed    pages[Listed]
 	byAccount map[uint64]uint32 // the numbers of homes
 	texts     texts
 	wide      map[uint32]Entry // what does not fit into its note, by the note's number
@@ -40,6 +41,7 @@ type Log struct {
 
 	most         uint32
 	mostReadings uint32
+	mostListed   uint32
 	overflowed   int64
 	unread       int64
 	limits       map[uint64]int
@@ -48,7 +50,7 @@ type Log struct {
 // NewLog returns an empty log of at most MaxEvents.
 func NewLog() *Log {
 	return &Log{
-		most: MaxEvents, mostReadings: MaxReadings, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
+		most: MaxEvents, mostReadings: MaxReadings, mostListed: MaxListed, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
 		texts: newTexts(), wide: map[uint32]Entry{}, beganAt: viewing.MaxAt,
 	}
 }

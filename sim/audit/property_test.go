@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -209,13 +210,14 @@ func (w *world) begin(now int64, device uint64) {
 	w.ask(now, &e)
 }
 
-// ask asks where the profile is in the title, and again a while later.
+// ask asks one of the questions of the event's profile, and again a while later.
 func (w *world) ask(now int64, e *Entry) {
-	r := Reading{Account: e.Account, Profile: e.Profile, Title: e.Title, AskedUS: now}
+	r := Reading{Of: Screen(w.random.IntN(len(screenNames))), Account: e.Account, Profile: e.Profile, AskedUS: now}
+	if r.Of == Place {
+		r.Title = e.Title
+	}
 	w.at(now+w.between(10, 50_000), func(now int64) {
-		if last := latestOf(w.truth.events, e.Profile, e.Title); last != nil {
-			r.Known, r.Session, r.AtMS, r.PositionMS = true, last.Session, last.AtMS, last.PositionMS
-		}
+		w.truth.answer(now, &r)
 		w.at(now+w.between(10, 50_000), func(now int64) {
 			r.AnsweredUS = now
 			w.readings = append(w.readings, r)
@@ -224,6 +226,77 @@ func (w *world) ask(now int64, e *Entry) {
 			}
 		})
 	})
+}
+
+// answer is what a right target says.
+func (x *truth) answer(nowUS int64, r *Reading) {
+	switch r.Of {
+	case Place:
+		if last := latestOf(x.events, r.Profile, r.Title); last != nil {
+			r.Known, r.Session, r.AtMS, r.PositionMS = true, last.Session, last.AtMS, last.PositionMS
+		}
+	case Active:
+		for _, id := range x.active(nowUS) {
+			r.Listed = append(r.Listed, x.view(id))
+		}
+	case History:
+		for id := range x.sessions {
+			if v := x.view(id); v.StartedAt < viewing.MaxAt && x.profileOf(id) == r.Profile {
+				r.Listed = append(r.Listed, v)
+			}
+		}
+		slices.SortFunc(r.Listed, func(a, b Listed) int {
+			return cmp.Or(cmp.Compare(b.StartedAt, a.StartedAt), b.Session.Compare(a.Session))
+		})
+	case Continue:
+		var begun []*Entry
+		for title := range uint32(10) {
+			if last := latestOf(x.events, r.Profile, title); last != nil && last.PositionMS*10 < x.runtime(r.Profile, title)*9 {
+				begun = append(begun, last)
+			}
+		}
+		slices.SortFunc(begun, func(a, b *Entry) int { return latest(b, a) })
+		for _, e := range begun {
+			v := x.view(e.Session)
+			v.PositionMS = e.PositionMS
+			r.Listed = append(r.Listed, v)
+		}
+	}
+	if len(r.Listed) > pageViews {
+		r.Listed, r.More = r.Listed[:pageViews], true
+	}
+}
+
+// view is a session as its events tell it; one of none begins at viewing.MaxAt.
+func (x *truth) view(id viewing.SessionID) Listed {
+	v := Listed{Session: id, StartedAt: viewing.MaxAt}
+	newest := uint32(0)
+	for i := range x.events {
+		e := &x.events[i]
+		if e.Session != id {
+			continue
+		}
+		v.Title, v.StartedAt = e.Title, min(v.StartedAt, e.AtMS)
+		if e.Seq >= newest {
+			newest, v.PositionMS = e.Seq, e.PositionMS
+		}
+	}
+	return v
+}
+
+func (x *truth) profileOf(id viewing.SessionID) uint8 {
+	i := slices.IndexFunc(x.events, func(e Entry) bool { return e.Session == id })
+	return x.events[i].Profile
+}
+
+// runtime is the longest that was told of a title.
+func (x *truth) runtime(profile uint8, title uint32) (longest int64) {
+	for _, e := range x.events {
+		if e.Profile == profile && e.Title == title {
+			longest = max(longest, e.RuntimeMS)
+		}
+	}
+	return longest
 }
 
 // goOn does what comes after an event of a session.
