@@ -51,12 +51,12 @@ type Fleet interface {
 	Denied(device int32, session viewing.SessionID)
 }
 
-// Log keeps what became of every event that was sent, and what was answered about
-// positions.
+// Log keeps what became of every event that was sent, and what was answered to the
+// devices' questions.
 type Log interface {
 	Add(e audit.Entry)
 	AddAll(entries []audit.Entry) // of a batch; they are the caller's again afterwards
-	AddReading(r audit.Reading)
+	AddReading(r audit.Reading)   // its list is the caller's again afterwards
 }
 
 // Config says what is played against what. Fleet, Targets, Connections, Timeout,
@@ -100,6 +100,7 @@ type Driver struct {
 	underway    int    // requests of lanes
 	request     []byte // that is sent
 	fates       []audit.Fate
+	listed      []audit.Listed // of the answer at hand
 	spare       []*request
 	closing     bool // nothing is sent any more that was not sent before
 
