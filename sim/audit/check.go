@@ -46,6 +46,9 @@ type Options struct {
 	// Late is how long after its last try an unanswered request may still take
 	// effect, counted from when its account is answered again.
 	Late time.Duration
+	// Ahead is by how much a node's clock may have jumped ahead during the run. A stream
+	// that ends early by it is not missed in a list of active sessions.
+	Ahead time.Duration
 	// Used says that the target may have served these accounts before the run: what
 	// began before it is not judged, nor a denial while its streams may have lasted.
 	Used bool
@@ -92,7 +95,7 @@ type Example struct {
 type check struct {
 	options  Options
 	target   Target
-	beganAt  viewing.Millis // the earliest at of the run
+	beganAt  viewing.Millis // when the run began, by the devices' clocks
 	searched time.Duration  // spent on linearizations
 	mu       sync.Mutex
 	report   Report

@@ -96,7 +96,7 @@ func (c *check) lacksTitle(home *household, r *Reading, last *span) (open bool) 
 		switch {
 		case known.folded:
 			open = true
-		case !begun, full && (last == nil || must.AtMS <= last.to):
+		case !begun, c.options.Used && must.AtMS < c.beganAt, full && (last == nil || must.AtMS <= last.to):
 		default:
 			c.found(r, must.playback, verdict{KindStale, fmt.Sprintf("it lacks title %d; seq %d had told %d ms, acknowledged at %.3f s",
 				title, must.Seq, must.PositionMS, seconds(must.DoneUS))})

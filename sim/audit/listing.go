@@ -130,7 +130,7 @@ func (c *check) toldActive(home *household, known *holdings, r *Reading) {
 	}
 	c.twice(r, func(v *Listed) *playback { return home.session(v.Session, 0) })
 	for _, p := range home.playbacks {
-		if !r.lists(p.id) && covers(known.sure[p], r.AskedUS, r.AnsweredUS) {
+		if !r.lists(p.id) && covers(known.sure[p], r.AskedUS, r.AnsweredUS+c.options.Ahead.Microseconds()) {
 			c.found(r, p, verdict{KindStale, "it lacks the session, which holds a stream"})
 		}
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -60,10 +61,14 @@ func TestListing(t *testing.T) {
 	a1, a3, b, c := view("a", 1, 1000, 1000), view("a", 1, 1000, 3000), view("b", 2, 2000, 2000), view("c", 3, 8900, 8900)
 	z := view("z", 5, -1000, 1)
 	for name, c := range map[string]struct {
-		told Reading
-		used bool
-		want string
+		told  Reading
+		used  bool
+		ahead time.Duration
+		want  string
 	}{
+		"active: its lease ended early":               {told: listed(Active, 11_000, 11_010, c), want: KindStale},
+		"active: by a clock that jumped":              {told: listed(Active, 11_000, 11_010, c), ahead: time.Second},
+		"active: by as much at most":                  {told: listed(Active, 10_000, 10_010, c), ahead: time.Second, want: KindStale},
 		"active: both":                                {told: listed(Active, 2100, 2110, a1, b)},
 		"active: in any order":                        {told: listed(Active, 2100, 2110, b, a1)},
 		"active: one lacks":                           {told: listed(Active, 2100, 2110, b), want: KindStale},
@@ -135,7 +140,7 @@ func TestListing(t *testing.T) {
 			log := logOf(4, append(slices.Clone(log), denied)...)
 			log.AddReading(c.told)
 			options := testOptions()
-			options.Used = c.used
+			options.Used, options.Ahead = c.used, c.ahead
 			report := judge(log, options)
 			for _, kind := range []string{KindFalseDenial, KindLinearizable} {
 				delete(report.Violations, kind) // a denial is here for what it tells, not for what it says of streams

@@ -37,6 +37,7 @@ type Log struct {
 	texts     texts
 	wide      map[uint32]Entry // what does not fit into its note, by the note's number
 	beganAt   viewing.Millis   // the earliest at
+	clockAt   viewing.Millis   // what the devices' clocks show when the log's begins, at the latest
 	fetched   uint32           // so that fetch is not left out
 
 	most         uint32
@@ -127,6 +128,9 @@ func (l *Log) add(e *Entry) {
 		return
 	}
 	l.beganAt = min(l.beganAt, e.AtMS)
+	if !e.Offline {
+		l.clockAt = max(l.clockAt, e.AtMS-viewing.Millis(e.FirstSentUS/1000))
+	}
 	h := l.homeOf(e.Account)
 	p := l.playOf(h, e)
 	if !l.fold(h, p, e) {
@@ -205,11 +209,12 @@ func (l *Log) whole(options Options) (overflowed int64, err error) {
 	return l.overflowed, err
 }
 
-// bounds are the earliest at, and how many answers were not kept.
+// bounds are the at before which nothing of the log is, but by clocks that are behind or
+// of what was played offline, and how many answers were not kept.
 func (l *Log) bounds() (beganAt viewing.Millis, unread int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.beganAt, l.unread
+	return max(l.beganAt, l.clockAt), l.unread
 }
 
 // accounts is how many accounts the log knows, numbered from 1 in the order in which

@@ -164,6 +164,8 @@ type world struct {
 	devices int
 	endUS   int64
 	restive float64 // share of events that are followed by no keepalive
+	flawed  float64 // share of keepalives that are told after the next, and of events that are told again
+	behind  int64   // milliseconds that the clock of device 1 is behind
 }
 
 type task struct {
@@ -323,13 +325,38 @@ func (w *world) goOn(now int64, e Entry) {
 	}
 	e.Seq++
 	e.Resumed = false
+	if e.Type == keepalive && w.random.Float64() < w.flawed {
+		w.sayLate(next, e)
+		return
+	}
 	w.at(next, func(now int64) { w.say(now, e, w.goOn) })
+}
+
+// sayLate says what comes after an event, and then the event.
+func (w *world) sayLate(now int64, e Entry) {
+	after := e
+	after.Seq++
+	w.at(now+w.between(1, 2e6), func(sent int64) {
+		w.say(sent, after, func(told int64, after Entry) {
+			if after.Fate == Denied {
+				w.goOn(told, after)
+				return
+			}
+			w.say(told, e, func(told int64, said Entry) {
+				after.Fate = said.Fate
+				w.goOn(told, after)
+			})
+		})
+	})
 }
 
 // say makes up to three tries of an event, a second to wait for each.
 func (w *world) say(now int64, e Entry, done func(now int64, e Entry)) {
 	e.FirstSentUS = now
 	e.AtMS = viewing.MinAt + viewing.Millis(now/1000)
+	if e.Device == 1 {
+		e.AtMS -= viewing.Millis(w.behind)
+	}
 	if w.random.IntN(30) == 0 {
 		e.AtMS -= viewing.Millis(w.random.IntN(5000)) // its clock was set back
 	}
@@ -353,6 +380,10 @@ func (w *world) try(now int64, e Entry, tries int, done func(now int64, e Entry)
 			return
 		}
 		e.Fate, e.DoneUS = fate, now
+		if fate == Accepted && tries == 1 && w.random.Float64() < w.flawed {
+			w.sayAgain(now, e, done)
+			return
+		}
 		w.log = append(w.log, e)
 		done(now, e)
 	}
@@ -377,6 +408,28 @@ func (w *world) try(now int64, e Entry, tries int, done func(now int64, e Entry)
 	})
 }
 
+// sayAgain tells an event once more that was acknowledged.
+func (w *world) sayAgain(now int64, e Entry, done func(now int64, e Entry)) {
+	sent, ended := now, false
+	end := func(now int64, fate Fate) {
+		if !ended {
+			ended = true
+			e.ToldAgain(sent, sent, now, fate, testLease)
+			w.log = append(w.log, e)
+			done(now, e)
+		}
+	}
+	w.at(now+1e6, func(now int64) { end(now, Unanswered) })
+	delay := w.between(10, 50_000)
+	if w.random.IntN(10) == 0 {
+		delay = w.between(10, 1e6+testLate.Microseconds())
+	}
+	w.at(now+delay, func(now int64) {
+		fate, _ := w.truth.tell(now, &e)
+		w.at(now+w.between(10, 50_000), func(now int64) { end(now, fate) })
+	})
+}
+
 func drawWorld(t *rapid.T, lossy float64) *world {
 	w := &world{
 		random:  rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)),
@@ -384,6 +437,8 @@ func drawWorld(t *rapid.T, lossy float64) *world {
 		lossy:   lossy,
 		endUS:   int64(rapid.IntRange(5, 90).Draw(t, "seconds")) * 1e6,
 		restive: rapid.SampledFrom([]float64{0.3, 0.1}).Draw(t, "restive"),
+		flawed:  rapid.SampledFrom([]float64{0, 0.1, 0.5}).Draw(t, "flawed"),
+		behind:  rapid.SampledFrom([]int64{0, -4000, 3_600_000}).Draw(t, "behind"),
 	}
 	w.truth = truth{limit: rapid.IntRange(1, 3).Draw(t, "limit"), sessions: map[viewing.SessionID]*played{}}
 	return w

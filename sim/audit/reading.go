@@ -174,9 +174,9 @@ func (c *check) place(home *household, r *Reading) {
 		return
 	}
 	told, folded, fresh := home.tells(r, &known)
-	switch fromBefore := c.options.Used && r.AtMS < c.beganAt; {
-	case fresh, !told && known.folded, fromBefore && known.must == nil:
-	case known.must != nil && (told || folded || fromBefore):
+	switch {
+	case fresh, !told && known.folded, c.fromBefore(r.AtMS, known.must):
+	case known.must != nil && (told || folded || c.options.Used && r.AtMS < c.beganAt):
 		c.stale(r, known.must)
 	default:
 		c.violation(KindPosition, home.of(r), 1, fmt.Sprintf("%v, which no device had told", r))

@@ -75,6 +75,7 @@ type Config struct {
 	Executor    Executor    // when events are due; the zero value: by the plan's own clock
 	Batch       Batch       // how events are put together; the zero value: each is a request
 	Unasked     float64     // share of the devices, 0 … 1, that ask nothing
+	Flaws       Flaws       // of the devices
 	TLS         *tls.Config // of targets under https
 }
 
@@ -93,9 +94,10 @@ type Driver struct {
 	event       viewing.Event // that is planned
 	events      lanes
 	questions   lanes
-	moved       map[int32]uint16 // of each device that a node has failed: the node that it talks to
-	ready       queue    // lanes that wait for a connection
-	again       tries    // what waits to be sent again
+	moved       map[int32]uint16   // of each device that a node has failed: the node that it talks to
+	ready       queue              // lanes that wait for a connection
+	held        map[int32]*request // of a device each: what it tells after its next event
+	again       tries              // what waits to be sent again
 	aggregators []aggregator
 	underway    int    // requests of lanes
 	request     []byte // that is sent
@@ -165,6 +167,7 @@ func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 	defer d.vitals.watch(d.begun, d.config.WarmUp)()
 	played := d.play(ctx)
 	d.endPlan()
+	d.placeAllHeld()
 	d.drain(ctx)
 	d.abandonAll()
 	d.unsent.record(d.measure, d.NowUS())

@@ -105,6 +105,10 @@ func (l *lane) answered(d *Driver, a *http1.Answer, err error) {
 			return
 		}
 	}
+	if !r.repeated && d.repeats(l, r, answer) {
+		d.tellAgain(l, r, answer, doneUS)
+		return
+	}
 	d.end(l, r, answer, doneUS)
 }
 

@@ -25,8 +25,10 @@ type request struct {
 	dueUS      int64 // of a question: of the event that it comes with
 	sentUS     int64 // the last try
 	tries      int
-	measured   bool // due after the warm-up
-	unhindered bool // nothing but the driver itself can delay it
+	repeated   bool  // it was acknowledged, and is told once more,
+	againUS    int64 // first then; 0: not yet
+	measured   bool  // due after the warm-up
+	unhindered bool  // nothing but the driver itself can delay it
 }
 
 var opOf = [...]results.Op{
