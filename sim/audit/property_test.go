@@ -166,6 +166,7 @@ type world struct {
 	restive float64 // share of events that are followed by no keepalive
 	flawed  float64 // share of keepalives that are told after the next, and of events that are told again
 	behind  int64   // milliseconds that the clock of device 1 is behind
+	heldUS  int64   // for how long the event at hand was held back
 }
 
 type task struct {
@@ -342,10 +343,12 @@ func (w *world) sayLate(now int64, e Entry) {
 				w.goOn(told, after)
 				return
 			}
+			w.heldUS = told - now
 			w.say(told, e, func(told int64, said Entry) {
 				after.Fate = said.Fate
 				w.goOn(told, after)
 			})
+			w.heldUS = 0
 		})
 	})
 }
@@ -353,7 +356,7 @@ func (w *world) sayLate(now int64, e Entry) {
 // say makes up to three tries of an event, a second to wait for each.
 func (w *world) say(now int64, e Entry, done func(now int64, e Entry)) {
 	e.FirstSentUS = now
-	e.AtMS = viewing.MinAt + viewing.Millis(now/1000)
+	e.AtMS = viewing.MinAt + viewing.Millis((now-w.heldUS)/1000)
 	if e.Device == 1 {
 		e.AtMS -= viewing.Millis(w.behind)
 	}
