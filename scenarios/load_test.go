@@ -87,7 +87,7 @@ func TestDefaults(t *testing.T) {
 		Target: Target{Design: "raft", Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2},
 		Load: Traffic{
 			Connections: 64, Timeout: 10 * time.Second, Executor: ByPopulation,
-			Batch: 1, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1,
+			Batch: 1, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1, Skew: time.Hour,
 		},
 		Audit: Audit{ReadBack: 1},
 		Raw:   []byte(source),
