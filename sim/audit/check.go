@@ -46,8 +46,9 @@ type Options struct {
 	// Late is how long after its last try an unanswered request may still take
 	// effect, counted from when its account is answered again.
 	Late time.Duration
-	// Ahead is by how much a node's clock may have jumped ahead during the run. A stream
-	// that ends early by it is not missed in a list of active sessions.
+	// Ahead is by how much a node's clock may have been set ahead during the run. By that
+	// much a lease may end early; or late, when another leads whose clock is right: a list
+	// of active sessions is not judged by the difference.
 	Ahead time.Duration
 	// Used says that the target may have served these accounts before the run: what
 	// began before it is not judged, nor a denial while its streams may have lasted.

@@ -113,6 +113,7 @@ func (c *check) twice(r *Reading, of func(*Listed) *playback) {
 // toldActive judges a list of active sessions: each must have been able to hold a stream
 // while it was asked for, and what surely held one all the time must be there.
 func (c *check) toldActive(home *household, known *holdings, r *Reading) {
+	aheadUS := c.options.Ahead.Microseconds()
 	for i := range r.Listed {
 		v := &r.Listed[i]
 		p := home.session(v.Session, 0)
@@ -124,13 +125,14 @@ func (c *check) toldActive(home *household, known *holdings, r *Reading) {
 		case meets(known.possible[p], r.AskedUS, r.AnsweredUS):
 		case p.stoppedBy(r.AskedUS):
 			c.found(r, p, verdict{KindStale, "it has the session, whose stop was acknowledged before"})
+		case meets(known.possible[p], r.AskedUS-aheadUS, r.AnsweredUS):
 		default:
 			c.found(r, p, verdict{KindHistory, "it has the session, which holds no stream"})
 		}
 	}
 	c.twice(r, func(v *Listed) *playback { return home.session(v.Session, 0) })
 	for _, p := range home.playbacks {
-		if !r.lists(p.id) && covers(known.sure[p], r.AskedUS, r.AnsweredUS+c.options.Ahead.Microseconds()) {
+		if !r.lists(p.id) && covers(known.sure[p], r.AskedUS, r.AnsweredUS+aheadUS) {
 			c.found(r, p, verdict{KindStale, "it lacks the session, which holds a stream"})
 		}
 	}

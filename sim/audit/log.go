@@ -65,9 +65,10 @@ func (l *Log) SetLimit(account uint64, maxStreams int) {
 
 // Fold lets the log fold keepalives that no judgement needs, from now on. Check must
 // then be told of the same lease, or a longer one, and of the same lateness, or a
-// shorter one. A session's events must first be sent in the order of their seq, and be
-// added in the order in which they ended, but for less than the time between two
-// keepalives: what comes later than that may make a judgement milder, not wrong.
+// shorter one. A session's events must first be sent in the order of their seq, but for
+// one that comes right after its successor, and be added in the order in which they ended,
+// but for less than the time between two keepalives: what comes later than that may make a
+// judgement milder, not wrong.
 func (l *Log) Fold(lease, late time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
