@@ -98,7 +98,7 @@ type Config struct {
 	// goroutine; the proposers wait until it returns. May be nil.
 	OnEntry func(EntryFate)
 
-	Now    func() time.Time // the leader's clock; time.Now
+	Now    func() time.Time // the leader's clock on the wall; time.Now
 	Logger *slog.Logger     // slog.Default()
 
 	// Damaged is called when an entry of the log is found damaged while the node

@@ -62,26 +62,30 @@ func (n *Node) mark() {
 
 // stamp is the leader's time for a new entry; only for the batcher's goroutine.
 func (n *Node) stamp() int64 {
-	return n.clock.stamp(n.raft.CurrentTerm(), n.cfg.Now().UnixMilli(), n.machine.stampMS.Load())
+	return n.clock.stamp(n.raft.CurrentTerm(), n.cfg.Now().UnixMilli(), time.Now(), n.machine.stampMS.Load())
 }
 
-// leaderClock makes stamps that never go back and always advance with the
-// leader's clock: where that is behind an earlier stamp (a leader before it, or
-// itself, was ahead), the difference is added for the rest of the term.
+// leaderClock makes stamps that never go back and, within a term, advance at least as
+// fast as the steady clock: where the clock on the wall is behind (it was set back, or a
+// leader before was ahead), they go on without it until it has caught up. What is set
+// back and right again, however often, leaves no trace. A clock that is set ahead is
+// followed: a machine that slept, or began with a wrong date, is right again at once.
 type leaderClock struct {
-	term     uint64
-	offsetMS int64
-	lastMS   int64
+	term   uint64
+	lastMS int64
+	baseMS int64     // the newest stamp by the clock on the wall, or from before the term,
+	baseAt time.Time // and when that was, on the steady clock
 }
 
-func (c *leaderClock) stamp(term uint64, nowMS, appliedMS int64) int64 {
+func (c *leaderClock) stamp(term uint64, wallMS int64, now time.Time, appliedMS int64) int64 {
+	steadyMS := c.baseMS + now.Sub(c.baseAt).Milliseconds()
 	if term != c.term {
-		c.term, c.offsetMS = term, 0
+		c.term, steadyMS = term, 0
 	}
-	if floor := max(c.lastMS, appliedMS); nowMS+c.offsetMS < floor {
-		c.offsetMS = floor - nowMS
+	c.lastMS = max(c.lastMS, appliedMS, wallMS, steadyMS)
+	if c.lastMS > steadyMS {
+		c.baseMS, c.baseAt = c.lastMS, now
 	}
-	c.lastMS = nowMS + c.offsetMS
 	return c.lastMS
 }
 

@@ -145,7 +145,7 @@ type Audit struct {
 	FalseDenials        int64 `json:"false_denials"`       // denied below it
 	PositionMismatches  int64 `json:"position_mismatches"`
 	HistoryMismatches   int64 `json:"history_mismatches"`
-	StaleReads          int64 `json:"stale_reads"`          // positions told during the run that are older than what was acknowledged
+	StaleReads          int64 `json:"stale_reads"`          // answers during the run that are older than what was acknowledged
 	PositionRegressions int64 `json:"position_regressions"` // positions told during the run that are older than one told before
 	EventsRejected      int64 `json:"events_rejected"`      // valid, and refused
 	NodeCrashes         int64 `json:"node_crashes"`         // processes that ended by themselves
@@ -154,7 +154,7 @@ type Audit struct {
 
 	Accounts         int64 `json:"accounts"`                  // heard of
 	AccountsReadBack int64 `json:"accounts_read_back"`        // of them, those whose sessions, positions and histories were asked for after the run
-	Readings         int64 `json:"readings"`                  // positions told during the run that were judged
+	Readings         int64 `json:"readings"`                  // answers during the run that were judged
 	ReadingsUnkept   int64 `json:"readings_unkept,omitempty"` // those beyond what the auditor holds
 	Unjudged         int64 `json:"unjudged,omitempty"`        // answers during the run that events which the auditor does not hold by themselves may explain
 

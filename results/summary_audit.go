@@ -42,7 +42,7 @@ func (p *printer) scope(a *Audit) {
 			FormatCount(a.AccountsReadBack), plural(a.Accounts, "account"), formatShare(float64(a.AccountsReadBack)/float64(a.Accounts)))
 	}
 	if a.ReadingsUnkept > 0 {
-		p.line("    %s %s told during the run not judged: more than the auditor holds", p.dim("·"), plural(a.ReadingsUnkept, "position"))
+		p.line("    %s %s told during the run not judged: more than the auditor holds", p.dim("·"), plural(a.ReadingsUnkept, "answer"))
 	}
 	if a.Unjudged > 0 {
 		p.line("    %s %s during the run not judged: keepalives of which only the number is kept may explain them", p.dim("·"), plural(a.Unjudged, "answer"))

@@ -27,9 +27,9 @@ var loadKeys = map[string]ExecutorName{
 }
 
 func (d *decoder) load(root *mapping, l *Traffic) {
-	*l = Traffic{Timeout: 10 * time.Second, Executor: ByPopulation, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1}
+	*l = Traffic{Timeout: 10 * time.Second, Executor: ByPopulation, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1, Skew: time.Hour}
 	m := d.section(root, "load", "connections", "timeout", "retry", "executor", "rate", "start_rate", "stages", "vus",
-		"batch", "linger", "encoding", "reads")
+		"batch", "linger", "encoding", "reads", "skewed", "skew", "repeated", "delayed")
 	connections := int64(64)
 	d.whole(m, "connections", &connections, 1, MaxConnections)
 	l.Connections = int(connections)
@@ -44,7 +44,16 @@ func (d *decoder) load(root *mapping, l *Traffic) {
 	if batch == 1 && l.Encoding == "binary" {
 		d.wrong(m, "encoding", "json, where load.batch is 1")
 	}
-	d.number(m, "reads", &l.Reads, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
+	d.share(m, "reads", &l.Reads)
+	d.share(m, "skewed", &l.Skewed)
+	d.duration(m, "skew", &l.Skew, shortest)
+	d.share(m, "repeated", &l.Repeated)
+	d.share(m, "delayed", &l.Delayed)
+	for _, key := range []string{"repeated", "delayed"} {
+		if batch > 1 && m.value(key) != nil {
+			d.at(m.value(key), "%s is of events that are requests of their own, and load.batch is %d", m.field(key), batch)
+		}
+	}
 }
 
 func (d *decoder) retry(load *mapping, r *Retry) {
@@ -95,6 +104,10 @@ func (d *decoder) executor(m *mapping, l *Traffic) {
 		d.number(stage, "target", &s.Target, fmt.Sprintf("a number from 0 to %d", MaxRate), isRate)
 		l.Stages = append(l.Stages, s)
 	}
+}
+
+func (d *decoder) share(m *mapping, key string, share *float64) {
+	d.number(m, key, share, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
 }
 
 func isRate(x float64) bool { return x >= 0 && x <= MaxRate }

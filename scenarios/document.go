@@ -53,6 +53,10 @@ type loadDocument struct {
 	Linger      string          `yaml:"linger"`
 	Encoding    string          `yaml:"encoding"`
 	Reads       float64         `yaml:"reads"`
+	Skewed      float64         `yaml:"skewed,omitempty"`
+	Skew        string          `yaml:"skew,omitempty"`
+	Repeated    float64         `yaml:"repeated,omitempty"`
+	Delayed     float64         `yaml:"delayed,omitempty"`
 }
 
 type retryDocument struct {
@@ -72,6 +76,10 @@ func (l *Traffic) document() loadDocument {
 		Connections: l.Connections, Timeout: l.Timeout.String(), Executor: l.Executor, VUs: l.VUs,
 		Retry: retryDocument{l.Retry.Tries, l.Retry.Wait.String(), l.Retry.Multiplier, l.Retry.Jitter},
 		Batch: l.Batch, Linger: l.Linger.String(), Encoding: l.Encoding, Reads: l.Reads,
+		Skewed: l.Skewed, Repeated: l.Repeated, Delayed: l.Delayed,
+	}
+	if l.Skewed > 0 {
+		d.Skew = l.Skew.String()
 	}
 	switch l.Executor {
 	case ConstantRate:

@@ -25,7 +25,7 @@ duration: 50s
 warm_up: 8s
 time_scale: 30
 target: {design: raft, nodes: 5, keepalive: 30s, lease: 90s, default_streams: 4}
-load: {connections: 32, timeout: 3s, retry: {tries: 5, wait: 250ms, multiplier: 2, jitter: 0.5}, executor: ramping-arrival-rate, start_rate: 10, stages: [{duration: 20s, target: 100}], batch: 50, linger: 5ms, encoding: binary, reads: 0.5}
+load: {connections: 32, timeout: 3s, retry: {tries: 5, wait: 250ms, multiplier: 2, jitter: 0.5}, executor: ramping-arrival-rate, start_rate: 10, stages: [{duration: 20s, target: 100}], batch: 50, linger: 5ms, encoding: binary, reads: 0.5, skewed: 0.2, skew: 30m}
 audit: {read_back: 1/50}
 faults: [{at: 20s, kind: kill-leader, restart_after: 5s}]
 thresholds:
@@ -42,6 +42,7 @@ thresholds:
 			Connections: 32, Timeout: 3 * time.Second, Executor: RampingRate, Rate: 10,
 			Retry:  Retry{5, 250 * time.Millisecond, 2, 0.5},
 			Stages: []Stage{{20 * time.Second, 100}}, Batch: 50, Linger: 5 * time.Millisecond, Encoding: "binary", Reads: 0.5,
+			Skewed: 0.2, Skew: 30 * time.Minute,
 		},
 		Audit:  Audit{ReadBack: 1.0 / 50},
 		Faults: []Fault{{At: 20 * time.Second, Kind: KillLeader, For: 5 * time.Second}},
@@ -87,7 +88,7 @@ func TestDefaults(t *testing.T) {
 		Target: Target{Design: "raft", Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2},
 		Load: Traffic{
 			Connections: 64, Timeout: 10 * time.Second, Executor: ByPopulation, Retry: Retry{3, time.Second, 1, 0},
-			Batch: 1, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1,
+			Batch: 1, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1, Skew: time.Hour,
 		},
 		Audit: Audit{ReadBack: 1},
 		Raw:   []byte(source),
@@ -113,13 +114,16 @@ func TestFormsThatAreFine(t *testing.T) {
 		"JSON":                     {`{"name": "x", "population": {"model": "netflix-2015", "scale": 1}}`, func(s *Scenario) bool { return s.Population.Scale == 1 }},
 		"document marks":           {"---\n" + least + "...\n", func(s *Scenario) bool { return s.Name == "x" }},
 		"scale as a decimal":       {"name: x\npopulation: {model: netflix-2015, scale: 2.5e-4}\n", func(s *Scenario) bool { return s.Population.Scale == 0.00025 }},
-		"time of day, unquoted":    {least + "start_at: 07:05\n", func(s *Scenario) bool { return s.StartAt == 7*time.Hour+5*time.Minute }},
-		"midnight":                 {least + "start_at: \"00:00\"\n", func(s *Scenario) bool { return s.StartAt == 0 }},
-		"no warm-up":               {least + "warm_up: 0s\n", func(s *Scenario) bool { return s.WarmUp == 0 }},
-		"a short run's warm-up":    {least + "duration: 6s\n", func(s *Scenario) bool { return s.WarmUp == time.Second }},
-		"description over lines":   {least + "description: |\n  one\n  two\n", func(s *Scenario) bool { return s.Description == "one\ntwo\n" }},
-		"the greatest seed":        {least + "seed: 9007199254740991\n", func(s *Scenario) bool { return s.Seed == MaxSeed }},
-		"empty lists":              {least + "faults: []\nthresholds: {}\n", func(s *Scenario) bool { return len(s.Faults)+len(s.Thresholds) == 0 }},
+		"flaws": {least + "load: {repeated: 0.1, delayed: 1}\n", func(s *Scenario) bool {
+			return s.Load.Repeated == 0.1 && s.Load.Delayed == 1 && s.Load.Skewed == 0 && s.Load.Skew == time.Hour
+		}},
+		"time of day, unquoted":  {least + "start_at: 07:05\n", func(s *Scenario) bool { return s.StartAt == 7*time.Hour+5*time.Minute }},
+		"midnight":               {least + "start_at: \"00:00\"\n", func(s *Scenario) bool { return s.StartAt == 0 }},
+		"no warm-up":             {least + "warm_up: 0s\n", func(s *Scenario) bool { return s.WarmUp == 0 }},
+		"a short run's warm-up":  {least + "duration: 6s\n", func(s *Scenario) bool { return s.WarmUp == time.Second }},
+		"description over lines": {least + "description: |\n  one\n  two\n", func(s *Scenario) bool { return s.Description == "one\ntwo\n" }},
+		"the greatest seed":      {least + "seed: 9007199254740991\n", func(s *Scenario) bool { return s.Seed == MaxSeed }},
+		"empty lists":            {least + "faults: []\nthresholds: {}\n", func(s *Scenario) bool { return len(s.Faults)+len(s.Thresholds) == 0 }},
 		"a fault without restart": {least + "faults: [{at: 0s, kind: kill-leader}]\n",
 			func(s *Scenario) bool { return len(s.Faults) == 1 && s.Faults[0].For == 0 }},
 		"faults in any order": {least + "faults:\n- {at: 40s, kind: kill-leader}\n- {at: 20s, kind: kill-leader}\n",

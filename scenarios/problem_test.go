@@ -36,11 +36,11 @@ var badScenarios = []struct {
 5:1: target: expected keys and values, got nothing
 6:1: faults: expected a list of faults, got nothing
 7:1: thresholds: expected metrics and their conditions, got nothing`},
-	{"unknown keys", "nmae: y\nname: x\n" + population + "target:\n  node: 3\nload: {timeouts: 1s, speed: 3}\nfaults:\n  - at: 1s\n    kind: kill-leader\n    restart_afer: 5s\nzebra: 1\n", `
+	{"unknown keys", "nmae: y\nname: x\n" + population + "target:\n  node: 3\nload: {timeouts: 1s, velocity: 3}\nfaults:\n  - at: 1s\n    kind: kill-leader\n    restart_afer: 5s\nzebra: 1\n", `
 1:1: unknown key "nmae", did you mean "name"?
 5:3: unknown key "node" in target, did you mean "nodes"?
 6:8: unknown key "timeouts" in load, did you mean "timeout"?
-6:22: unknown key "speed" in load, expected connections, timeout, retry, executor, rate, start_rate, stages, vus, batch, linger, encoding or reads
+6:22: unknown key "velocity" in load, expected connections, timeout, retry, executor, rate, start_rate, stages, vus, batch, linger, encoding, reads, skewed, skew, repeated or delayed
 10:5: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
 11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, audit, faults or thresholds`},
 	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<2\"]\n", `
@@ -98,6 +98,11 @@ var badScenarios = []struct {
 4:5: faults[0].kind is missing
 5:5: faults[1].at is missing
 6:5: faults[2]: expected keys and values, got 5`},
+	{"flaws of events in batches", "name: x\n" + population + "load: {batch: 2, repeated: 0.1, delayed: 2, skew: 0s}\n", `
+3:28: load.repeated is of events that are requests of their own, and load.batch is 2
+3:42: load.delayed: expected a share from 0 to 1, got 2
+3:42: load.delayed is of events that are requests of their own, and load.batch is 2
+3:51: load.skew: expected a duration of 1ms or more, got "0s"`},
 	{"executors", "name: x\n" + population + "load: {executor: constant-arrival-rate, vus: 3, reads: 2}\n", `
 3:18: load.executor: constant-arrival-rate needs load.rate
 3:46: load.vus is of the executor constant-vus, and load.executor is constant-arrival-rate

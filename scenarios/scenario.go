@@ -68,6 +68,11 @@ type Traffic struct {
 	Linger   time.Duration // how long an event waits for others, where Batch is above 1; default 10ms
 	Encoding string        // of a batch: json or binary; default json
 	Reads    float64       // share of the devices that ask, 0 … 1; default 1
+
+	Skewed   float64       // share of the devices whose clock is wrong, 0 … 1; default 0
+	Skew     time.Duration // by how much at most; default 1h
+	Repeated float64       // share of the events that are told again, 0 … 1; default 0; where Batch is 1
+	Delayed  float64       // share of the events that are told after the next, 0 … 1; default 0; where Batch is 1
 }
 
 // Retry says how often a request is sent and how long a device waits in between, if the

@@ -132,7 +132,7 @@ func (s *Server) getActive(c echo.Context) error {
 		if maxStreams == 0 { // no command has brought its rules yet
 			maxStreams = s.rules.DefaultStreams
 		}
-		return activeDTO{maxStreams, streamsOf(active)}, nil
+		return activeDTO{maxStreams, streamsOf(sabotageActive(accountID, active))}, nil
 	})
 }
 
@@ -217,7 +217,7 @@ func (s *Server) getContinueWatching(c echo.Context) error {
 	}
 	return s.read(c, func(state *viewing.State, now viewing.Millis) (any, error) {
 		views, err := state.ContinueWatching(now, accountID, profileID, limit)
-		return viewsDTO{Views: viewsOf(views)}, err
+		return viewsDTO{Views: viewsOf(sabotageTitles(views))}, err
 	})
 }
 

@@ -18,3 +18,7 @@ func sabotagePosition(_ uint64, _ uint8, position viewing.Position) viewing.Posi
 func sabotagePositions(position viewing.Position) viewing.Position { return position }
 
 func sabotageHistory(page []viewing.View) []viewing.View { return page }
+
+func sabotageActive(_ uint64, active []viewing.ActiveStream) []viewing.ActiveStream { return active }
+
+func sabotageTitles(views []viewing.View) []viewing.View { return views }

@@ -24,7 +24,12 @@ import (
 //   - old-positions answers a question for one position as it did the first time;
 //   - rewind-positions does so every second time;
 //   - shift-positions tells positions that are asked for together a millisecond late;
-//   - forget-view leaves the oldest view of a page of history out.
+//   - forget-view leaves the oldest view of a page of history out;
+//   - strange-view adds one that nobody played to each page;
+//   - forget-stream leaves the newest of an account's active sessions out;
+//   - keep-streams lists each that was once listed for ever;
+//   - forget-title leaves the latest of the titles to go on with out;
+//   - shift-titles tells their positions a millisecond late.
 var sabotage = os.Getenv("PLAYHEAD_SABOTAGE")
 
 // own is another number in each process.
@@ -98,8 +103,48 @@ func sabotagePositions(position viewing.Position) viewing.Position {
 }
 
 func sabotageHistory(page []viewing.View) []viewing.View {
-	if sabotage == "forget-view" {
+	switch {
+	case sabotage == "forget-view":
 		return page[:max(0, len(page)-1)]
+	case sabotage == "strange-view" && len(page) > 0:
+		strange := page[len(page)-1]
+		strange.SessionID[0] ^= 1
+		return append(page, strange)
 	}
 	return page
+}
+
+// listed are the active sessions that were told, by account.
+var listed = struct {
+	mu      sync.Mutex
+	streams map[uint64][]viewing.ActiveStream
+}{streams: map[uint64][]viewing.ActiveStream{}}
+
+func sabotageActive(account uint64, active []viewing.ActiveStream) []viewing.ActiveStream {
+	switch sabotage {
+	case "forget-stream":
+		return active[:max(0, len(active)-1)]
+	case "keep-streams":
+		listed.mu.Lock()
+		defer listed.mu.Unlock()
+		for _, kept := range listed.streams[account] {
+			if !slices.ContainsFunc(active, func(a viewing.ActiveStream) bool { return a.SessionID == kept.SessionID }) {
+				active = append(active, kept)
+			}
+		}
+		listed.streams[account] = active
+	}
+	return active
+}
+
+func sabotageTitles(views []viewing.View) []viewing.View {
+	switch sabotage {
+	case "forget-title":
+		return views[min(1, len(views)):]
+	case "shift-titles":
+		for i := range views {
+			views[i].PositionMS++
+		}
+	}
+	return views
 }

@@ -51,6 +51,16 @@ func (r *runner) longestFault() (longest time.Duration) {
 	return longest
 }
 
+// clocksAhead is by how much a node's clock is set ahead at most.
+func (r *runner) clocksAhead() (most time.Duration) {
+	for _, f := range r.scenario.Faults {
+		if r.cluster != nil && f.Kind == scenarios.Clock {
+			most = max(most, f.Offset)
+		}
+	}
+	return most
+}
+
 // answering is where the target is asked once nothing is broken any more: not at nodes
 // that a fault has left down.
 func (r *runner) answering() []string {

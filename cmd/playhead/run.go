@@ -173,6 +173,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
 		Executor: executorOf(&r.scenario.Load), Batch: batchOf(&r.scenario.Load), Unasked: 1 - r.scenario.Load.Reads,
 		Retry: driver.Retry(r.scenario.Load.Retry), TLS: r.access.tls, Signer: r.access.signer,
+		Flaws: flawsOf(r.scenario),
 	})
 	if err != nil {
 		return err
@@ -364,7 +365,7 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 		TLS: asked.TLS, Bearer: asked.Bearer,
 		URLs: r.answering(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
 		Late: driver.Late + r.longestFault(), NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
-		ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
+		Ahead: r.clocksAhead(), ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
 	})
 	record.Audit = results.Audit{
 		Sessions: report.Sessions, EventsAcknowledged: report.Acknowledged, Unacknowledged: report.Unanswered,

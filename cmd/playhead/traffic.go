@@ -81,6 +81,11 @@ func batchOf(l *scenarios.Traffic) driver.Batch {
 	return driver.Batch{Events: l.Batch, Linger: l.Linger, Binary: l.Encoding == "binary"}
 }
 
+func flawsOf(s *scenarios.Scenario) driver.Flaws {
+	l := &s.Load
+	return driver.Flaws{Seed: s.Seed, Skewed: l.Skewed, Skew: l.Skew, Repeated: l.Repeated, Delayed: l.Delayed}
+}
+
 func plansOf(fleet *sim.Fleet) iter.Seq2[uint64, int] {
 	return func(yield func(uint64, int) bool) {
 		for _, account := range fleet.Accounts() {

@@ -47,6 +47,10 @@ type Options struct {
 	// Late is how long after its last try an unanswered request may still take
 	// effect, counted from when its account is answered again.
 	Late time.Duration
+	// Ahead is by how much a node's clock may have been set ahead during the run. By that
+	// much a lease may end early; or late, when another leads whose clock is right: a list
+	// of active sessions is not judged by the difference.
+	Ahead time.Duration
 	// Used says that the target may have served these accounts before the run: what
 	// began before it is not judged, nor a denial while its streams may have lasted.
 	Used bool
@@ -74,7 +78,7 @@ type Report struct {
 	Unanswered   int64            // events that may be there
 	Accounts     int64            // that the log knows
 	ReadBack     int64            // of them, those that the target was asked about
-	Readings     int64            // answers about positions during the run that were judged
+	Readings     int64            // answers during the run that were judged
 	Unread       int64            // such answers beyond the log's bound
 	Uncounted    int64            // sessions whose events the target does not count: one lost in the middle is not seen
 	Unjudged     int64            // answers that a folded keepalive may explain
@@ -97,7 +101,7 @@ type Example struct {
 type check struct {
 	options  Options
 	target   Target
-	beganAt  viewing.Millis // the earliest at of the run
+	beganAt  viewing.Millis // when the run began, by the devices' clocks
 	searched time.Duration  // spent on linearizations
 	mu       sync.Mutex
 	report   Report
@@ -173,8 +177,9 @@ func (c *check) judgeHousehold(home *household) {
 		c.report.Unanswered += int64(p.may)
 	}
 	c.rejected(home)
-	c.streams(home)
-	c.readings(home)
+	known := home.holdings(c.options.Lease.Microseconds())
+	c.streams(home, known)
+	c.readings(home, known)
 	c.linearize(home)
 }
 
@@ -285,8 +290,7 @@ func (e *Entry) String() string {
 }
 
 // streams judges admissions and denials, for which the target need not be asked.
-func (c *check) streams(home *household) {
-	known := home.holdings(c.options.Lease.Microseconds())
+func (c *check) streams(home *household, known *holdings) {
 	for _, over := range home.overAdmissions(known) {
 		var held []string
 		for _, p := range over.held {

@@ -32,14 +32,17 @@ type Log struct {
 	plays     pages[play]
 	notes     pages[note]
 	readings  pages[reading]
+	listed    pages[Listed]
 	byAccount map[uint64]uint32 // the numbers of homes
 	texts     texts
 	wide      map[uint32]Entry // what does not fit into its note, by the note's number
 	beganAt   viewing.Millis   // the earliest at
+	clockAt   viewing.Millis   // what the devices' clocks show when the log's begins, at the latest
 	fetched   uint32           // so that fetch is not left out
 
 	most         uint32
 	mostReadings uint32
+	mostListed   uint32
 	overflowed   int64
 	unread       int64
 	limits       map[uint64]int
@@ -48,7 +51,7 @@ type Log struct {
 // NewLog returns an empty log of at most MaxEvents.
 func NewLog() *Log {
 	return &Log{
-		most: MaxEvents, mostReadings: MaxReadings, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
+		most: MaxEvents, mostReadings: MaxReadings, mostListed: MaxListed, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
 		texts: newTexts(), wide: map[uint32]Entry{}, beganAt: viewing.MaxAt,
 	}
 }
@@ -62,9 +65,10 @@ func (l *Log) SetLimit(account uint64, maxStreams int) {
 
 // Fold lets the log fold keepalives that no judgement needs, from now on. Check must
 // then be told of the same lease, or a longer one, and of the same lateness, or a
-// shorter one. A session's events must first be sent in the order of their seq, and be
-// added in the order in which they ended, but for less than the time between two
-// keepalives: what comes later than that may make a judgement milder, not wrong.
+// shorter one. A session's events must first be sent in the order of their seq, but for
+// one that comes right after its successor, and be added in the order in which they ended,
+// but for less than the time between two keepalives: what comes later than that may make a
+// judgement milder, not wrong.
 func (l *Log) Fold(lease, late time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,6 +129,9 @@ func (l *Log) add(e *Entry) {
 		return
 	}
 	l.beganAt = min(l.beganAt, e.AtMS)
+	if !e.Offline {
+		l.clockAt = max(l.clockAt, e.AtMS-viewing.Millis(e.FirstSentUS/1000))
+	}
 	h := l.homeOf(e.Account)
 	p := l.playOf(h, e)
 	if !l.fold(h, p, e) {
@@ -203,11 +210,12 @@ func (l *Log) whole(options Options) (overflowed int64, err error) {
 	return l.overflowed, err
 }
 
-// bounds are the earliest at, and how many answers were not kept.
+// bounds are the at before which nothing of the log is, but by clocks that are behind or
+// of what was played offline, and how many answers were not kept.
 func (l *Log) bounds() (beganAt viewing.Millis, unread int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.beganAt, l.unread
+	return max(l.beganAt, l.clockAt), l.unread
 }
 
 // accounts is how many accounts the log knows, numbered from 1 in the order in which

@@ -65,7 +65,7 @@ func (c *check) position(plays []*playback, answer *Position) {
 	switch {
 	case must != nil && answer != nil && tellsPosition(must, answer), must == nil && answer == nil:
 		return
-	case must == nil && c.options.Used && answer.UpdatedAt.UnixMilli() < int64(c.beganAt):
+	case answer != nil && c.fromBefore(viewing.Millis(answer.UpdatedAt.UnixMilli()), must):
 		return
 	}
 	for _, e := range may {
@@ -81,6 +81,12 @@ func (c *check) position(plays []*playback, answer *Position) {
 		said = fmt.Sprintf("the target says %d ms by session %v", answer.PositionMS, answer.SessionID)
 	}
 	c.violation(KindPosition, of, 1, fmt.Sprintf("profile %d title %d: %s; %s", of.profile, of.title, told, said))
+}
+
+// fromBefore says whether a position may be one of before the run, which is later than
+// what was surely told, nil for nothing, by a clock that is behind.
+func (c *check) fromBefore(at viewing.Millis, must *entry) bool {
+	return c.options.Used && at < c.beganAt && (must == nil || at > must.AtMS)
 }
 
 func tellsPosition(e *entry, answer *Position) bool {
@@ -141,7 +147,7 @@ func (c *check) resume(home *household, p *playback, start *entry) {
 	must := known.must
 	switch {
 	case must != nil && (must.PositionMS == start.PositionMS || !must.placed()),
-		must == nil && (start.PositionMS == 0 || c.options.Used):
+		must == nil && (start.PositionMS == 0 || c.options.Used), must != nil && c.options.Used && must.AtMS < c.beganAt:
 		return
 	}
 	for _, e := range known.may {

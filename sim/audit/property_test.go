@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -163,6 +164,9 @@ type world struct {
 	devices int
 	endUS   int64
 	restive float64 // share of events that are followed by no keepalive
+	flawed  float64 // share of keepalives that are told after the next, and of events that are told again
+	behind  int64   // milliseconds that the clock of device 1 is behind
+	heldUS  int64   // for how long the event at hand was held back
 }
 
 type task struct {
@@ -209,13 +213,14 @@ func (w *world) begin(now int64, device uint64) {
 	w.ask(now, &e)
 }
 
-// ask asks where the profile is in the title, and again a while later.
+// ask asks one of the questions of the event's profile, and again a while later.
 func (w *world) ask(now int64, e *Entry) {
-	r := Reading{Account: e.Account, Profile: e.Profile, Title: e.Title, AskedUS: now}
+	r := Reading{Of: Screen(w.random.IntN(len(screenNames))), Account: e.Account, Profile: e.Profile, AskedUS: now}
+	if r.Of == Place {
+		r.Title = e.Title
+	}
 	w.at(now+w.between(10, 50_000), func(now int64) {
-		if last := latestOf(w.truth.events, e.Profile, e.Title); last != nil {
-			r.Known, r.Session, r.AtMS, r.PositionMS = true, last.Session, last.AtMS, last.PositionMS
-		}
+		w.truth.answer(now, &r)
 		w.at(now+w.between(10, 50_000), func(now int64) {
 			r.AnsweredUS = now
 			w.readings = append(w.readings, r)
@@ -224,6 +229,77 @@ func (w *world) ask(now int64, e *Entry) {
 			}
 		})
 	})
+}
+
+// answer is what a right target says.
+func (x *truth) answer(nowUS int64, r *Reading) {
+	switch r.Of {
+	case Place:
+		if last := latestOf(x.events, r.Profile, r.Title); last != nil {
+			r.Known, r.Session, r.AtMS, r.PositionMS = true, last.Session, last.AtMS, last.PositionMS
+		}
+	case Active:
+		for _, id := range x.active(nowUS) {
+			r.Listed = append(r.Listed, x.view(id))
+		}
+	case History:
+		for id := range x.sessions {
+			if v := x.view(id); v.StartedAt < viewing.MaxAt && x.profileOf(id) == r.Profile {
+				r.Listed = append(r.Listed, v)
+			}
+		}
+		slices.SortFunc(r.Listed, func(a, b Listed) int {
+			return cmp.Or(cmp.Compare(b.StartedAt, a.StartedAt), b.Session.Compare(a.Session))
+		})
+	case Continue:
+		var begun []*Entry
+		for title := range uint32(10) {
+			if last := latestOf(x.events, r.Profile, title); last != nil && last.PositionMS*10 < x.runtime(r.Profile, title)*9 {
+				begun = append(begun, last)
+			}
+		}
+		slices.SortFunc(begun, func(a, b *Entry) int { return latest(b, a) })
+		for _, e := range begun {
+			v := x.view(e.Session)
+			v.PositionMS = e.PositionMS
+			r.Listed = append(r.Listed, v)
+		}
+	}
+	if len(r.Listed) > pageViews {
+		r.Listed, r.More = r.Listed[:pageViews], true
+	}
+}
+
+// view is a session as its events tell it; one of none begins at viewing.MaxAt.
+func (x *truth) view(id viewing.SessionID) Listed {
+	v := Listed{Session: id, StartedAt: viewing.MaxAt}
+	newest := uint32(0)
+	for i := range x.events {
+		e := &x.events[i]
+		if e.Session != id {
+			continue
+		}
+		v.Title, v.StartedAt = e.Title, min(v.StartedAt, e.AtMS)
+		if e.Seq >= newest {
+			newest, v.PositionMS = e.Seq, e.PositionMS
+		}
+	}
+	return v
+}
+
+func (x *truth) profileOf(id viewing.SessionID) uint8 {
+	i := slices.IndexFunc(x.events, func(e Entry) bool { return e.Session == id })
+	return x.events[i].Profile
+}
+
+// runtime is the longest that was told of a title.
+func (x *truth) runtime(profile uint8, title uint32) (longest int64) {
+	for _, e := range x.events {
+		if e.Profile == profile && e.Title == title {
+			longest = max(longest, e.RuntimeMS)
+		}
+	}
+	return longest
 }
 
 // goOn does what comes after an event of a session.
@@ -250,13 +326,40 @@ func (w *world) goOn(now int64, e Entry) {
 	}
 	e.Seq++
 	e.Resumed = false
+	if e.Type == keepalive && w.random.Float64() < w.flawed {
+		w.sayLate(next, e)
+		return
+	}
 	w.at(next, func(now int64) { w.say(now, e, w.goOn) })
+}
+
+// sayLate says what comes after an event, and then the event.
+func (w *world) sayLate(now int64, e Entry) {
+	after := e
+	after.Seq++
+	w.at(now+w.between(1, 2e6), func(sent int64) {
+		w.say(sent, after, func(told int64, after Entry) {
+			if after.Fate == Denied {
+				w.goOn(told, after)
+				return
+			}
+			w.heldUS = told - now
+			w.say(told, e, func(told int64, said Entry) {
+				after.Fate = said.Fate
+				w.goOn(told, after)
+			})
+			w.heldUS = 0
+		})
+	})
 }
 
 // say makes up to three tries of an event, a second to wait for each.
 func (w *world) say(now int64, e Entry, done func(now int64, e Entry)) {
 	e.FirstSentUS = now
-	e.AtMS = viewing.MinAt + viewing.Millis(now/1000)
+	e.AtMS = viewing.MinAt + viewing.Millis((now-w.heldUS)/1000)
+	if e.Device == 1 {
+		e.AtMS -= viewing.Millis(w.behind)
+	}
 	if w.random.IntN(30) == 0 {
 		e.AtMS -= viewing.Millis(w.random.IntN(5000)) // its clock was set back
 	}
@@ -280,6 +383,10 @@ func (w *world) try(now int64, e Entry, tries int, done func(now int64, e Entry)
 			return
 		}
 		e.Fate, e.DoneUS = fate, now
+		if fate == Accepted && tries == 1 && w.random.Float64() < w.flawed {
+			w.sayAgain(now, e, done)
+			return
+		}
 		w.log = append(w.log, e)
 		done(now, e)
 	}
@@ -304,6 +411,28 @@ func (w *world) try(now int64, e Entry, tries int, done func(now int64, e Entry)
 	})
 }
 
+// sayAgain tells an event once more that was acknowledged.
+func (w *world) sayAgain(now int64, e Entry, done func(now int64, e Entry)) {
+	sent, ended := now, false
+	end := func(now int64, fate Fate) {
+		if !ended {
+			ended = true
+			e.ToldAgain(sent, sent, now, fate, testLease)
+			w.log = append(w.log, e)
+			done(now, e)
+		}
+	}
+	w.at(now+1e6, func(now int64) { end(now, Unanswered) })
+	delay := w.between(10, 50_000)
+	if w.random.IntN(10) == 0 {
+		delay = w.between(10, 1e6+testLate.Microseconds())
+	}
+	w.at(now+delay, func(now int64) {
+		fate, _ := w.truth.tell(now, &e)
+		w.at(now+w.between(10, 50_000), func(now int64) { end(now, fate) })
+	})
+}
+
 func drawWorld(t *rapid.T, lossy float64) *world {
 	w := &world{
 		random:  rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)),
@@ -311,6 +440,8 @@ func drawWorld(t *rapid.T, lossy float64) *world {
 		lossy:   lossy,
 		endUS:   int64(rapid.IntRange(5, 90).Draw(t, "seconds")) * 1e6,
 		restive: rapid.SampledFrom([]float64{0.3, 0.1}).Draw(t, "restive"),
+		flawed:  rapid.SampledFrom([]float64{0, 0.1, 0.5}).Draw(t, "flawed"),
+		behind:  rapid.SampledFrom([]int64{0, -4000, 3_600_000}).Draw(t, "behind"),
 	}
 	w.truth = truth{limit: rapid.IntRange(1, 3).Draw(t, "limit"), sessions: map[viewing.SessionID]*played{}}
 	return w

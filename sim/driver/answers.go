@@ -27,8 +27,8 @@ type answer struct {
 	wait       time.Duration // not before
 	positioned bool          // a start was told where it begins:
 	positionMS int64
-	read       bool          // where a profile was, or that nothing is known of it
-	reading    audit.Reading // the first
+	read       bool          // a question was answered that is judged:
+	reading    audit.Reading // what was told, without when, of whom and of what
 	failed     bool          // the target said that the request was wrong, or nonsense
 }
 
@@ -44,8 +44,9 @@ func resultOf(fate audit.Fate, failed bool) results.Result {
 	return results.ResultOK
 }
 
-// read is what a node's answer, or the want of one, says of the request.
-func (r *request) read(a *http1.Answer, err error) answer {
+// read is what a node's answer, or the want of one, says of the request. A list that it
+// tells is in the memory of listed.
+func (r *request) read(a *http1.Answer, err error, listed []audit.Listed) answer {
 	if wait, again := toRepeat(a, err); again {
 		return answer{again: true, wait: wait}
 	}
@@ -53,7 +54,7 @@ func (r *request) read(a *http1.Answer, err error) answer {
 	case r.op == results.OpPosition:
 		return positionAnswer(a)
 	case !r.isEvent:
-		return readAnswer(a.Status)
+		return listAnswer(screenOf[r.op], a, listed)
 	case a.Status >= 400:
 		return r.refusal(a)
 	case r.asks:

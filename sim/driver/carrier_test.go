@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -68,7 +69,7 @@ func send(t *testing.T, c carrier, r *request, url string, timeout time.Duration
 				t.Errorf("told of %v, not of the call", who)
 			}
 			who.answered(nil, a, err)
-			got = r.read(a, err)
+			got = r.read(a, err, nil)
 		})
 	}
 	return got
@@ -134,7 +135,7 @@ func TestAnswers(t *testing.T) {
 			for name, carrier := range carriers(t, server.URL) {
 				got := send(t, carrier, c.request, server.URL, 10*time.Second)
 				got.positioned = false
-				if got != c.want {
+				if !reflect.DeepEqual(got, c.want) {
 					t.Errorf("%s: %d %s is %+v, want %+v", name, c.status, c.body, got, c.want)
 				}
 			}
@@ -186,7 +187,7 @@ func TestNoAnswer(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			for name, carrier := range carriers(t, server.URL) {
-				if got := send(t, carrier, requestOf(viewing.Keepalive), server.URL, 200*time.Millisecond); got != (answer{again: true}) {
+				if got := send(t, carrier, requestOf(viewing.Keepalive), server.URL, 200*time.Millisecond); !reflect.DeepEqual(got, answer{again: true}) {
 					t.Errorf("%s: %+v, want another try", name, got)
 				}
 			}
@@ -200,7 +201,7 @@ func TestNoAnswer(t *testing.T) {
 		_ = listener.Close()
 		url := "http://" + listener.Addr().String()
 		for name, carrier := range carriers(t, url) {
-			if got := send(t, carrier, requestOf(viewing.Keepalive), url, time.Second); got != (answer{again: true}) {
+			if got := send(t, carrier, requestOf(viewing.Keepalive), url, time.Second); !reflect.DeepEqual(got, answer{again: true}) {
 				t.Errorf("%s: %+v, want another try", name, got)
 			}
 		}

@@ -49,12 +49,12 @@ type Fleet interface {
 	Denied(device int32, session viewing.SessionID)
 }
 
-// Log keeps what became of every event that was sent, and what was answered about
-// positions.
+// Log keeps what became of every event that was sent, and what was answered to the
+// devices' questions.
 type Log interface {
 	Add(e audit.Entry)
 	AddAll(entries []audit.Entry) // of a batch; they are the caller's again afterwards
-	AddReading(r audit.Reading)
+	AddReading(r audit.Reading)   // its list is the caller's again afterwards
 }
 
 // Config says what is played against what. Fleet, Targets, Connections, Timeout,
@@ -74,6 +74,7 @@ type Config struct {
 	Batch       Batch       // how events are put together; the zero value: each is a request
 	Retry       Retry       // how a device repeats what failed
 	Unasked     float64     // share of the devices, 0 … 1, that ask nothing
+	Flaws       Flaws       // of the devices
 	TLS         *tls.Config // of targets under https
 	Signer      Signer      // nil: the target asks for no tokens
 }
@@ -93,15 +94,17 @@ type Driver struct {
 	event       viewing.Event // that is planned
 	events      lanes
 	questions   lanes
-	moved       map[int32]uint16 // of each device that a node has failed: the node that it talks to
-	ready       queue            // lanes that wait for a connection
-	again       tries            // what waits to be sent again
+	moved       map[int32]uint16   // of each device that a node has failed: the node that it talks to
+	ready       queue              // lanes that wait for a connection
+	held        map[int32]*request // of a device each: what it tells after its next event
+	again       tries              // what waits to be sent again
 	retry       Retry
 	luck        *rand.Rand // which device waits how long
 	aggregators []aggregator
 	underway    int    // requests of lanes
 	request     []byte // that is sent
 	fates       []audit.Fate
+	listed      []audit.Listed // of the answer at hand
 	spare       []*request
 	closing     bool // nothing is sent any more that was not sent before
 
@@ -168,6 +171,7 @@ func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 	defer d.vitals.watch(d.begun, d.config.WarmUp)()
 	played := d.play(ctx)
 	d.endPlan()
+	d.placeAllHeld()
 	d.drain(ctx)
 	d.abandonAll()
 	d.unsent.record(d.measure, d.NowUS())

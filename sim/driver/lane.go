@@ -93,7 +93,10 @@ func (q *queue) pop() *lane {
 func (l *lane) answered(d *Driver, a *http1.Answer, err error) {
 	d.underway--
 	r := l.queue[0]
-	answer := r.read(a, err)
+	answer := r.read(a, err, d.listed)
+	if cap(answer.reading.Listed) > cap(d.listed) {
+		d.listed = answer.reading.Listed[:0]
+	}
 	doneUS := d.NowUS()
 	if answer.again {
 		d.moveOn(l.device)
@@ -101,6 +104,10 @@ func (l *lane) answered(d *Driver, a *http1.Answer, err error) {
 			d.tryAgain(try{lane: l}, r.tries, answer.wait)
 			return
 		}
+	}
+	if !r.repeated && d.repeats(l, r, answer) {
+		d.tellAgain(l, r, answer, doneUS)
+		return
 	}
 	d.end(l, r, answer, doneUS)
 }

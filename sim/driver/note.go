@@ -8,18 +8,21 @@ import (
 // note measures a request that was sent and has ended, and logs it if it told an
 // event.
 func (d *Driver) note(device int32, r *request, a answer, doneUS int64) {
-	d.measured(r.measured).Record(r.op, r.dueUS, r.sentUS, doneUS, a.result())
+	if !r.repeated {
+		d.measured(r.measured).Record(r.op, r.dueUS, r.sentUS, doneUS, a.result())
+	}
 	if !r.isEvent {
 		d.noteReading(r, a, doneUS)
 		return
 	}
-	e := &r.entry
-	e.LastSentUS, e.DoneUS, e.Fate = r.sentUS, doneUS, a.fate
-	if e.Resumed && a.positioned {
-		e.PositionMS = a.positionMS
+	switch {
+	case !r.repeated:
+		r.take(a, doneUS)
+	case r.againUS > 0:
+		r.entry.ToldAgain(r.againUS, r.sentUS, doneUS, a.fate, d.config.Lease)
 	}
-	d.config.Log.Add(*e)
-	d.noteEvent(device, e, r.measured)
+	d.config.Log.Add(r.entry)
+	d.noteEvent(device, &r.entry, r.measured)
 }
 
 // measured is where what was due is recorded.

@@ -35,15 +35,18 @@ func (d *Driver) planNext(nowUS int64) bool {
 	if e.Offline {
 		ago = float64(step.DueMS-e.At) / d.config.TimeScale
 	}
-	e.At = viewing.Millis(d.begun.UnixMilli() + dueUS/1000 - int64(ago))
+	e.At = viewing.Millis(d.begun.UnixMilli()+dueUS/1000-int64(ago)) + d.config.Flaws.skewMS(step.Device)
 	measured := dueUS >= d.config.WarmUp.Microseconds()
 	if measured {
 		d.counts.due.Add(1)
 	}
-	if d.aggregators != nil {
+	switch {
+	case d.aggregators != nil:
 		d.gather(step.Device, e, dueUS, measured)
-	} else {
-		d.place(&d.events, step.Device, d.newRequest(e, dueUS, measured))
+	case d.delays(step.Device, e):
+		d.hold(step.Device, d.newRequest(e, dueUS, measured))
+	default:
+		d.placeEvent(step.Device, d.newRequest(e, dueUS, measured))
 	}
 	if ask := comesWith(e); ask != none && d.asks(step.Device) {
 		d.place(&d.questions, step.Device, d.newQuestion(ask, e, dueUS, measured))

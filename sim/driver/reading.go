@@ -29,7 +29,7 @@ func positionAnswer(got *http1.Answer) answer {
 	return a
 }
 
-// noteReading logs what a device was told of where its profile was, if it was told.
+// noteReading logs what a device was told that asked, if it was told.
 func (d *Driver) noteReading(r *request, answer answer, doneUS int64) {
 	if !answer.read {
 		return

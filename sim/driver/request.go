@@ -14,7 +14,7 @@ import (
 // request is one thing a device has to say or to ask.
 type request struct {
 	op      results.Op
-	entry   audit.Entry // of an event; of a question for a position, of which title of whom
+	entry   audit.Entry // of an event; of a question, of whom, and for a position, of which title
 	isEvent bool
 	asks    bool              // an event that asks to be admitted: a start that was not offline
 	session viewing.SessionID // of an event
@@ -26,8 +26,10 @@ type request struct {
 	dueUS      int64 // of a question: of the event that it comes with
 	sentUS     int64 // the last try
 	tries      int
-	measured   bool // due after the warm-up
-	unhindered bool // nothing but the driver itself can delay it
+	repeated   bool  // it was acknowledged, and is told once more,
+	againUS    int64 // first then; 0: not yet
+	measured   bool  // due after the warm-up
+	unhindered bool  // nothing but the driver itself can delay it
 }
 
 var opOf = [...]results.Op{
@@ -109,16 +111,17 @@ func comesWith(e *viewing.Event) question {
 func (d *Driver) newQuestion(ask question, e *viewing.Event, dueUS int64, measured bool) *request {
 	r := d.blank()
 	r.account, r.dueUS, r.measured = e.AccountID, dueUS, measured
+	r.entry = audit.Entry{Account: e.AccountID}
 	r.path = strconv.AppendUint(append(r.path, "/v1/accounts/"...), e.AccountID, 10)
 	if ask == whatElse {
 		r.op, r.path = results.OpActiveSessions, append(r.path, "/sessions"...)
 		return r
 	}
+	r.entry.Profile = e.ProfileID
 	r.path = strconv.AppendUint(append(r.path, "/profiles/"...), uint64(e.ProfileID), 10)
 	switch ask {
 	case whereWasI:
-		r.op = results.OpPosition
-		r.entry = audit.Entry{Account: e.AccountID, Profile: e.ProfileID, Title: e.TitleID}
+		r.op, r.entry.Title = results.OpPosition, e.TitleID
 		r.path = strconv.AppendUint(append(r.path, "/positions/"...), uint64(e.TitleID), 10)
 	case haveWatched:
 		r.op, r.path = results.OpHistory, append(r.path, "/history"...)

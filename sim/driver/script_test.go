@@ -108,6 +108,7 @@ func (m *memo) AddAll(entries []audit.Entry) {
 func (m *memo) AddReading(r audit.Reading) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	r.Listed = slices.Clone(r.Listed)
 	m.readings = append(m.readings, r)
 }
 

@@ -33,6 +33,10 @@ func (d *Driver) call(node int, c caller) {
 func (d *Driver) begin(r *request) {
 	r.tries++
 	r.sentUS = d.NowUS()
+	if r.repeated && r.againUS == 0 {
+		r.againUS = r.sentUS
+		return
+	}
 	if r.tries > 1 {
 		if r.measured {
 			d.counts.retries.Add(1)
@@ -59,6 +63,7 @@ func (d *Driver) end(l *lane, r *request, a answer, doneUS int64) {
 		for _, dropped := range l.cut(r.session) {
 			d.forget(dropped)
 		}
+		d.dropHeld(l.device, r.session)
 	}
 	l.shift()
 	d.free(r)
