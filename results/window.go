@@ -14,8 +14,9 @@ import (
 // another phase begins.
 const (
 	windowLength = 10 * time.Second
-	maxWindows   = 1000 // but for those that changes of the phase make
-	maxPhases    = 64   // named apart; what comes in more of them is put together
+	windowEarly  = 500 * time.Millisecond // an interval may end a little before its second: it is not to make a window of eleven
+	maxWindows   = 1000                   // but for those that changes of the phase make
+	maxPhases    = 64                     // named apart; what comes in more of them is put together
 )
 
 // PhaseCalm is the phase in which nothing is broken; MorePhases stands for all beyond
@@ -149,7 +150,7 @@ func (w *windows) interval(fromUS, nowUS int64, now *Now, seen *[opCount]tally) 
 		w.stolen += *now.Stolen * seconds
 		w.stolenOf += seconds
 	}
-	if nowUS-w.startUS >= w.lengthUS {
+	if nowUS-w.startUS >= w.lengthUS-windowEarly.Microseconds() {
 		w.end(nowUS)
 	}
 }

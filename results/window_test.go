@@ -77,8 +77,21 @@ func TestWindowsOfALongRunAreLonger(t *testing.T) {
 		r.Interval(second*1_000_000, Now{Phase: PhaseCalm})
 	}
 	told, err := r.Timeline()
-	if err != nil || len(told.Windows) != 3 || told.Windows[0].Seconds != 87 {
+	if err != nil || len(told.Windows) != 3 || told.Windows[0].Seconds != 86 {
 		t.Errorf("%+v %v: want a thousandth of a day each", told.Windows, err)
+	}
+}
+
+// A clock that ticks a little early makes no window of eleven seconds.
+func TestWindowsOfIntervalsThatEndEarly(t *testing.T) {
+	r := NewRecorder(0, 0)
+	for second := int64(1); second <= 60; second++ {
+		answered(r, 1, 1)
+		r.Interval(second*1_000_000-second%3*1000, Now{Phase: PhaseCalm})
+	}
+	told, err := r.Timeline()
+	if err != nil || len(told.Windows) != 6 {
+		t.Errorf("%d windows of a minute, %v", len(told.Windows), err)
 	}
 }
 
