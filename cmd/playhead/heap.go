@@ -20,8 +20,8 @@ const (
 
 const liveHeap = "/gc/heap/live:bytes" // marked by the newest collection
 
-// boundGarbage keeps the garbage of this process small beside its state, and a large
-// state in large pages, until it is told to end; it has ended when end returns. It leaves alone a process that was told by
+// boundGarbage keeps the garbage of this process small beside its state until it is
+// told to end; it has ended when end returns. It leaves alone a process that was told by
 // GOGC how to collect.
 func boundGarbage() (end func()) {
 	if os.Getenv("GOGC") != "" {
@@ -49,11 +49,7 @@ func followHeap(over <-chan struct{}) {
 			return
 		}
 		metrics.Read(live)
-		alive := live[0].Value.Uint64()
-		if alive > garbageBytes {
-			hugeHeap()
-		}
-		if next := garbagePercent(alive); next != now {
+		if next := garbagePercent(live[0].Value.Uint64()); next != now {
 			now = next
 			debug.SetGCPercent(now)
 		}
