@@ -23,8 +23,11 @@ const (
 	WindowsFile  = "windows.hlog"
 	ScenarioFile = "scenario.yaml"
 
-	responseSuffix = ".response.hlog"
-	serviceSuffix  = ".service.hlog"
+	responseTag = ".response"
+	serviceTag  = ".service"
+
+	responseSuffix = responseTag + ".hlog"
+	serviceSuffix  = serviceTag + ".hlog"
 )
 
 // Files is what a run folder holds beside run.json.
@@ -193,12 +196,15 @@ func encodePieces(pieces []Piece, run *Run) ([]byte, error) {
 		return nil, err
 	}
 	for _, p := range pieces {
-		for suffix, encoded := range map[string][]byte{".response": p.Response, ".service": p.Service} {
-			h, err := hdrhistogram.Decode(encoded)
+		for _, times := range []struct {
+			tag     string
+			encoded []byte
+		}{{responseTag, p.Response}, {serviceTag, p.Service}} {
+			h, err := hdrhistogram.Decode(times.encoded)
 			if err != nil {
 				return nil, err
 			}
-			if err := writeInterval(w, h, p.Op.String()+suffix, startMS+p.StartUS/1000, startMS+p.EndUS/1000); err != nil {
+			if err := writeInterval(w, h, p.Op.String()+times.tag, startMS+p.StartUS/1000, startMS+p.EndUS/1000); err != nil {
 				return nil, err
 			}
 		}

@@ -107,9 +107,7 @@ func (r *Recorder) RecordUnsent(op Op, dueUS, endUS int64) {
 	r.intervalMu.Lock()
 	defer r.intervalMu.Unlock()
 	t := &r.before[op]
-	if t.response == nil {
-		*t = newTally()
-	}
+	t.begin()
 	t.count++
 	t.errors++
 	if clipped {

@@ -73,14 +73,19 @@ func (t *tally) reset() {
 	t.count, t.errors, t.denied, t.clipped = 0, 0, 0, 0
 }
 
-// add counts what another has counted too. A tally's histograms are made with its first.
+// begin makes a tally's histograms, if it has counted nothing yet.
+func (t *tally) begin() {
+	if t.response == nil {
+		*t = newTally()
+	}
+}
+
+// add counts what another has counted too.
 func (t *tally) add(more *tally) {
 	if more.count == 0 {
 		return
 	}
-	if t.response == nil {
-		t.response, t.service = newHistogram(), newHistogram()
-	}
+	t.begin()
 	t.response.Merge(more.response)
 	t.service.Merge(more.service)
 	t.count += more.count
@@ -128,11 +133,10 @@ type phase struct {
 }
 
 func newWindows(startUS, plannedUS int64) windows {
-	w := windows{
+	return windows{
 		lengthUS: max(windowLength.Microseconds(), plannedUS/maxWindows),
 		startUS:  startUS, all: newHistogram(), phases: map[string]*phase{},
 	}
-	return w
 }
 
 // interval puts an interval that ends at nowUS into the open window, which ends before it

@@ -105,7 +105,7 @@ func (d *decoder) population(root *mapping, p *Population) {
 	}
 	d.choice(m, "model", &p.Model, Models())
 	d.scale(m, "scale", &p.Scale)
-	d.number(m, "shared_accounts", &p.SharedAccounts, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
+	d.share(m, "shared_accounts", &p.SharedAccounts)
 	d.parameters(m, p)
 }
 

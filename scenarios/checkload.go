@@ -71,7 +71,7 @@ func (d *decoder) retry(load *mapping, r *Retry) {
 	}
 	d.number(m, "multiplier", &r.Multiplier, fmt.Sprintf("a number from 1 to %d", maxMultiplier),
 		func(x float64) bool { return x >= 1 && x <= maxMultiplier })
-	d.number(m, "jitter", &r.Jitter, "a share from 0 to 1", func(x float64) bool { return x >= 0 && x <= 1 })
+	d.share(m, "jitter", &r.Jitter)
 }
 
 // executor reads when events are due, and refuses what another executor would need.

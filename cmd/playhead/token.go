@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -62,16 +63,9 @@ func newTokenDevice() *cobra.Command {
 			if err != nil {
 				return usageError{fmt.Errorf("--account: expected an account's number, got %q", account)}
 			}
-			file, err := token.ReadFile(args[0])
-			if err != nil {
-				return err
-			}
-			issued, err := file.Device(id, time.Now(), life)
-			if err != nil {
-				return usageError{err}
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), issued)
-			return err
+			return issue(c.OutOrStdout(), args[0], func(file *token.File) (string, error) {
+				return file.Device(id, time.Now(), life)
+			})
 		},
 	}
 	c.Flags().StringVar(&account, "account", "", "the account that it opens")
@@ -84,20 +78,27 @@ func newTokenAggregator() *cobra.Command {
 	c := &cobra.Command{
 		Use: "aggregator FILE", Short: "Issue a token for who tells events of every account", Args: wants(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			file, err := token.ReadFile(args[0])
-			if err != nil {
-				return err
-			}
-			issued, err := file.Aggregator(time.Now(), life)
-			if err != nil {
-				return usageError{err}
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), issued)
-			return err
+			return issue(c.OutOrStdout(), args[0], func(file *token.File) (string, error) {
+				return file.Aggregator(time.Now(), life)
+			})
 		},
 	}
 	c.Flags().DurationVar(&life, "life", 24*time.Hour, "how long it is valid")
 	return c
+}
+
+// issue prints a token that is signed by the file.
+func issue(out io.Writer, path string, sign func(*token.File) (string, error)) error {
+	file, err := token.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	issued, err := sign(file)
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = fmt.Fprintln(out, issued)
+	return err
 }
 
 func newTokenAdmin() *cobra.Command {

@@ -27,7 +27,7 @@ func (c *check) toldContinue(home *household, r *Reading) {
 		}
 		before, open = at, open || left
 	}
-	c.twice(r, func(v *Listed) *playback { return home.session(v.Session, r.Profile) })
+	c.twice(home, r)
 	left := c.lacksTitle(home, r, before)
 	c.left(open || left)
 }

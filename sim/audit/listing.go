@@ -98,13 +98,13 @@ func (c *check) stranger(r *Reading, v *Listed) {
 }
 
 // twice judges that nothing is in a list twice: a session, or in Continue a title.
-func (c *check) twice(r *Reading, of func(*Listed) *playback) {
+func (c *check) twice(home *household, r *Reading) {
 	for i := range r.Listed {
 		v := &r.Listed[i]
 		again := slices.ContainsFunc(r.Listed[:i], func(o Listed) bool {
 			return o.Session == v.Session || r.Of == Continue && o.Title == v.Title
 		})
-		if p := of(v); again && p != nil {
+		if p := home.session(v.Session, r.Profile); again && p != nil {
 			c.found(r, p, verdict{KindHistory, "it has the session or its title twice"})
 		}
 	}
@@ -130,7 +130,7 @@ func (c *check) toldActive(home *household, known *holdings, r *Reading) {
 			c.found(r, p, verdict{KindHistory, "it has the session, which holds no stream"})
 		}
 	}
-	c.twice(r, func(v *Listed) *playback { return home.session(v.Session, 0) })
+	c.twice(home, r)
 	for _, p := range home.playbacks {
 		if !r.lists(p.id) && covers(known.sure[p], r.AskedUS, r.AnsweredUS+aheadUS) {
 			c.found(r, p, verdict{KindStale, "it lacks the session, which holds a stream"})
@@ -175,7 +175,7 @@ func (c *check) toldHistory(home *household, r *Reading) {
 		left := c.toldView(r, p, v)
 		open = open || left
 	}
-	c.twice(r, func(v *Listed) *playback { return home.session(v.Session, r.Profile) })
+	c.twice(home, r)
 	for _, p := range home.playbacks {
 		if p.profile != r.Profile || r.lists(p.id) {
 			continue

@@ -77,7 +77,7 @@ func (d *Driver) hold(device int32, r *request) {
 // there is none.
 func (d *Driver) unhold(device int32, session viewing.SessionID, same bool) *request {
 	r := d.held[device]
-	if r == nil || (r.session == session) != same {
+	if r == nil || (r.entry.Session == session) != same {
 		return nil
 	}
 	delete(d.held, device)
@@ -87,7 +87,7 @@ func (d *Driver) unhold(device int32, session viewing.SessionID, same bool) *req
 // placeEvent queues an event, and what the device had held back until then: behind it,
 // or before it where it is of another session.
 func (d *Driver) placeEvent(device int32, r *request) {
-	session, dueUS := r.session, r.dueUS
+	session, dueUS := r.entry.Session, r.dueUS
 	d.placeHeld(device, d.unhold(device, session, false), dueUS)
 	d.place(&d.events, device, r)
 	d.placeHeld(device, d.unhold(device, session, true), dueUS)

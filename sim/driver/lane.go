@@ -56,7 +56,7 @@ func (l *lane) shift() { l.queue = slices.Delete(l.queue, 0, 1) }
 func (l *lane) cut(session viewing.SessionID) (dropped []*request) {
 	kept := l.queue[:1] // in the same memory
 	for _, r := range l.queue[1:] {
-		if r.session == session {
+		if r.entry.Session == session {
 			dropped = append(dropped, r)
 		} else {
 			kept = append(kept, r)

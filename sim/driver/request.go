@@ -16,9 +16,7 @@ type request struct {
 	op      results.Op
 	entry   audit.Entry // of an event; of a question, of whom, and for a position, of which title
 	isEvent bool
-	asks    bool              // an event that asks to be admitted: a start that was not offline
-	session viewing.SessionID // of an event
-	account uint64
+	asks    bool // an event that asks to be admitted: a start that was not offline
 
 	path []byte // after that of the node
 	body []byte // of an event
@@ -65,7 +63,7 @@ func (d *Driver) free(r *request) { d.spare = append(d.spare, r) }
 
 func (d *Driver) newRequest(e *viewing.Event, dueUS int64, measured bool) *request {
 	r := d.blank()
-	r.op, r.isEvent, r.session, r.account, r.dueUS, r.measured = opFor(e), true, e.SessionID, e.AccountID, dueUS, measured
+	r.op, r.isEvent, r.dueUS, r.measured = opFor(e), true, dueUS, measured
 	r.entry = audit.NewEntry(e)
 	if e.Type == viewing.Start && !e.Offline {
 		r.asks = true
@@ -110,7 +108,7 @@ func comesWith(e *viewing.Event) question {
 
 func (d *Driver) newQuestion(ask question, e *viewing.Event, dueUS int64, measured bool) *request {
 	r := d.blank()
-	r.account, r.dueUS, r.measured = e.AccountID, dueUS, measured
+	r.dueUS, r.measured = dueUS, measured
 	r.entry = audit.Entry{Account: e.AccountID}
 	r.path = strconv.AppendUint(append(r.path, "/v1/accounts/"...), e.AccountID, 10)
 	if ask == whatElse {
@@ -134,9 +132,9 @@ func (d *Driver) newQuestion(ask question, e *viewing.Event, dueUS int64, measur
 // appendRequest writes a request as it is sent to a node.
 func (d *Driver) appendRequest(dst []byte, r *request, n *node) []byte {
 	if !r.isEvent {
-		return http1.AppendNoBody(d.appendDevice(appendHead(dst, http.MethodGet, n, r.path), r.account))
+		return http1.AppendNoBody(d.appendDevice(appendHead(dst, http.MethodGet, n, r.path), r.entry.Account))
 	}
-	dst = d.appendDevice(appendHead(dst, http.MethodPost, n, r.path), r.account)
+	dst = d.appendDevice(appendHead(dst, http.MethodPost, n, r.path), r.entry.Account)
 	return http1.AppendBody(append(dst, contentJSON...), r.body)
 }
 

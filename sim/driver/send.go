@@ -59,11 +59,11 @@ func (d *Driver) begin(r *request) {
 func (d *Driver) end(l *lane, r *request, a answer, doneUS int64) {
 	d.note(l.device, r, a, doneUS)
 	if a.fate == audit.Denied {
-		d.config.Fleet.Denied(l.device, r.session)
-		for _, dropped := range l.cut(r.session) {
+		d.config.Fleet.Denied(l.device, r.entry.Session)
+		for _, dropped := range l.cut(r.entry.Session) {
 			d.forget(dropped)
 		}
-		d.dropHeld(l.device, r.session)
+		d.dropHeld(l.device, r.entry.Session)
 	}
 	l.shift()
 	d.free(r)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // What a driver may go through before its figures say more of itself than of the target.
@@ -135,12 +137,32 @@ func tooFewDescriptors(connections, targets int) string {
 		connections, targets, needed, limit.Cur)
 }
 
+// processorTimes are seconds of the machine, all its processors together, from its start on.
+type processorTimes struct{ all, stolen float64 }
+
+// readProcessorTimes is the zero value where the system does not say.
+func readProcessorTimes() processorTimes {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return processorTimes{}
+	}
+	stat, err := proc.Stat()
+	if err != nil {
+		return processorTimes{}
+	}
+	c := stat.CPUTotal // its time for guests is part of User and Nice
+	return processorTimes{
+		all:    c.User + c.Nice + c.System + c.Idle + c.Iowait + c.IRQ + c.SoftIRQ + c.Steal,
+		stolen: c.Steal,
+	}
+}
+
 // stolenSince is the share of the machine's processors, 0 … 1, that its host gave to
 // others since an earlier reading; nil where that is not known.
 func (t processorTimes) stolenSince(earlier processorTimes) *float64 {
 	if earlier.all == 0 || t.all <= earlier.all || t.stolen < earlier.stolen {
 		return nil
 	}
-	share := float64(t.stolen-earlier.stolen) / float64(t.all-earlier.all)
+	share := (t.stolen - earlier.stolen) / (t.all - earlier.all)
 	return &share
 }
