@@ -19,7 +19,7 @@ var screenOf = map[results.Op]audit.Screen{
 }
 
 // listAnswer is readAnswer, with the list that the target answered a question with, in
-// the memory of listed.
+// the memory of listed. What is not in the contract is nonsense.
 func listAnswer(of audit.Screen, got *http1.Answer, listed []audit.Listed) answer {
 	a := readAnswer(got.Status)
 	if got.Status != http.StatusOK {
@@ -29,7 +29,7 @@ func listAnswer(of audit.Screen, got *http1.Answer, listed []audit.Listed) answe
 	if !ok {
 		all, more, ok = parseList(got.Body, listed[:0])
 	}
-	a.read, a.reading = ok, audit.Reading{Of: of, Listed: all, More: more}
+	a.read, a.failed, a.reading = ok, !ok, audit.Reading{Of: of, Listed: all, More: more}
 	return a
 }
 
@@ -55,6 +55,9 @@ func parseList(body []byte, listed []audit.Listed) (all []audit.Listed, more, ok
 		list = told.Active
 	}
 	for _, v := range (*list)[:min(len(*list), audit.MostListed+1)] {
+		if v.SessionID == (viewing.SessionID{}) || v.StartedAt.IsZero() {
+			return nil, false, false
+		}
 		listed = append(listed, audit.Listed{
 			Session: v.SessionID, StartedAt: viewing.Millis(v.StartedAt.UnixMilli()), PositionMS: v.PositionMS, Title: v.TitleID, Completed: v.Completed,
 		})
@@ -97,7 +100,7 @@ type scanner struct {
 
 // listed reads a view or an active session.
 func (s *scanner) listed() (v audit.Listed) {
-	sessions := 0
+	sessions, starts := 0, 0
 	for key := s.open('{', '}'); key; key = s.next('}') {
 		var ok bool
 		switch string(s.key()) {
@@ -106,6 +109,7 @@ func (s *scanner) listed() (v audit.Listed) {
 			v.Session, ok = viewing.ParseSessionID(s.text())
 			s.ok(ok)
 		case "started_at":
+			starts++
 			v.StartedAt, ok = wire.ParseTime(s.text())
 			s.ok(ok)
 		case "title_id":
@@ -120,7 +124,7 @@ func (s *scanner) listed() (v audit.Listed) {
 			s.skip(skipDepth)
 		}
 	}
-	s.ok(sessions == 1)
+	s.ok(sessions == 1 && starts == 1 && v.Session != (viewing.SessionID{}))
 	return v
 }
 

@@ -11,6 +11,7 @@ import (
 )
 
 // positionAnswer is readAnswer, with what the target said to a question for a position.
+// What is not in the contract is nonsense.
 func positionAnswer(got *http1.Answer) answer {
 	a := readAnswer(got.Status)
 	var told struct {
@@ -21,7 +22,10 @@ func positionAnswer(got *http1.Answer) answer {
 	switch {
 	case got.Status == http.StatusNotFound:
 		a.read = true
-	case got.Status == http.StatusOK && json.Unmarshal(got.Body, &told) == nil && told.PositionMS != nil:
+	case got.Status != http.StatusOK:
+	case json.Unmarshal(got.Body, &told) != nil || told.PositionMS == nil:
+		a.failed = true
+	default:
 		a.read, a.reading = true, audit.Reading{
 			Known: true, Session: told.SessionID, AtMS: viewing.Millis(told.UpdatedAt.UnixMilli()), PositionMS: *told.PositionMS,
 		}

@@ -189,7 +189,7 @@ func (s *stage) requests() []heard {
 func accept(w http.ResponseWriter, h heard) {
 	switch {
 	case !h.isEvent():
-		_, _ = io.WriteString(w, `{}`)
+		http.Error(w, `{}`, http.StatusNotFound)
 	case h.path == "/v1/events":
 		_, _ = io.WriteString(w, `{"outcomes":[{"status":"accepted"}]}`)
 	default:
