@@ -55,8 +55,9 @@ type opRecorder struct {
 }
 
 // NewRecorder returns a recorder of a run that is measured from startUS on, for as long as
-// is planned. What it takes in memory grows with the run by its windows only, by about a
-// kilobyte an operation each.
+// is planned. What it takes in memory grows with the run by its windows, by about a
+// kilobyte an operation each, and by its phases, by the histograms of each operation, as
+// many as there are at most.
 func NewRecorder(startUS, plannedUS int64) *Recorder {
 	r := &Recorder{
 		startUS: startUS, intervalStartUS: startUS,

@@ -16,7 +16,7 @@ const (
 	windowLength = 10 * time.Second
 	windowEarly  = 500 * time.Millisecond // an interval may end a little before its second: it is not to make a window of eleven
 	maxWindows   = 1000                   // but for those that changes of the phase make
-	maxPhases    = 64                     // named apart; what comes in more of them is put together
+	maxPhases    = 32                     // named apart; what comes in more of them is put together
 )
 
 // PhaseCalm is the phase in which nothing is broken; MorePhases stands for all beyond

@@ -51,11 +51,11 @@ func (r *runner) longestFault() (longest time.Duration) {
 	return longest
 }
 
-// clocksAhead is by how much a node's clock is set ahead at most.
-func (r *runner) clocksAhead() (most time.Duration) {
-	for _, f := range r.scenario.Faults {
-		if r.cluster != nil && f.Kind == scenarios.Clock {
-			most = max(most, f.Offset)
+// clocksOff is by how much a node's clock is set ahead or back at most.
+func clocksOff(faults []scenarios.Fault) (most time.Duration) {
+	for _, f := range faults {
+		if f.Kind == scenarios.Clock {
+			most = max(most, f.Offset.Abs())
 		}
 	}
 	return most

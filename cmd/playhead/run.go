@@ -365,7 +365,7 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 		TLS: asked.TLS, Bearer: asked.Bearer,
 		URLs: r.answering(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
 		Late: driver.Late + r.longestFault(), NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
-		Ahead: r.clocksAhead(), ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
+		ClocksOff: clocksOff(r.scenario.Faults), ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
 	})
 	record.Audit = results.Audit{
 		Sessions: report.Sessions, EventsAcknowledged: report.Acknowledged, Unacknowledged: report.Unanswered,
@@ -417,6 +417,9 @@ const replicaExamples = 5
 // finish judges the run, tells its end, and writes its folder. A run that met
 // trouble, was broken off or measured nothing has no verdict but a violation.
 func (r *runner) finish(record *results.Run, series []results.Interval, trouble error) error {
+	measurements := r.driver.Recorder().Measurements()
+	timeline, err := r.driver.Recorder().Timeline()
+	trouble = errors.Join(trouble, err)
 	switch {
 	case trouble != nil:
 		record.VoidReason = trouble.Error()
@@ -425,9 +428,6 @@ func (r *runner) finish(record *results.Run, series []results.Interval, trouble 
 	case len(record.Operations) == 0:
 		record.VoidReason = "nothing was due in the measured time: play a larger share of the population, or play longer"
 	}
-	measurements := r.driver.Recorder().Measurements()
-	timeline, err := r.driver.Recorder().Timeline()
-	trouble = errors.Join(trouble, err)
 	record.Windows, record.Phases = timeline.Windows, timeline.Phases
 	record.Thresholds = results.Evaluate(record, measurements, r.thresholds(record))
 	record.Verdict = record.Judge()

@@ -83,7 +83,8 @@ func batchOf(l *scenarios.Traffic) driver.Batch {
 
 func flawsOf(s *scenarios.Scenario) driver.Flaws {
 	l := &s.Load
-	return driver.Flaws{Seed: s.Seed, Skewed: l.Skewed, Skew: l.Skew, Repeated: l.Repeated, Delayed: l.Delayed}
+	ahead := max(0, driver.AheadLimit-clocksOff(s.Faults)) // of a node whose clock is set back
+	return driver.Flaws{Seed: s.Seed, Skewed: l.Skewed, Skew: l.Skew, Ahead: ahead, Repeated: l.Repeated, Delayed: l.Delayed}
 }
 
 func plansOf(fleet *sim.Fleet) iter.Seq2[uint64, int] {

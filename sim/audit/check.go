@@ -47,10 +47,10 @@ type Options struct {
 	// Late is how long after its last try an unanswered request may still take
 	// effect, counted from when its account is answered again.
 	Late time.Duration
-	// Ahead is by how much a node's clock may have been set ahead during the run. By that
-	// much a lease may end early; or late, when another leads whose clock is right: a list
-	// of active sessions is not judged by the difference.
-	Ahead time.Duration
+	// ClocksOff is by how much a node's clock may have been set ahead or back during the
+	// run. By that much a lease may end early, or late, when another leads whose clock is
+	// right, or this one: a list of active sessions is not judged by the difference.
+	ClocksOff time.Duration
 	// Used says that the target may have served these accounts before the run: what
 	// began before it is not judged, nor a denial while its streams may have lasted.
 	Used bool

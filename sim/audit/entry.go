@@ -65,14 +65,17 @@ func NewEntry(e *viewing.Event) Entry {
 // ToldAgain notes that the event, whose fate was known, was told once more, first and last
 // at two moments, and what was answered to that. Where both were answered at once, within
 // the lease, 0 for an endless one, it counts as told once and answered with the second
-// answer: it took effect by then. Otherwise it counts as tried again.
+// answer: it took effect by then. Otherwise it counts as tried again. What was
+// acknowledged stays so where the second time was not answered.
 func (e *Entry) ToldAgain(firstUS, lastUS, doneUS int64, fate Fate, lease time.Duration) {
 	leaseUS := lease.Microseconds()
 	within := leaseUS == 0 || doneUS <= e.FirstSentUS+leaseUS-guardUS(leaseUS)
 	if e.DoneUS = doneUS; fate == Known && !e.retried() && firstUS == lastUS && within {
 		return
 	}
-	e.LastSentUS, e.Fate = lastUS, fate
+	if e.LastSentUS = lastUS; fate != Unanswered {
+		e.Fate = fate
+	}
 }
 
 // HashBitrates stands for a session's bitrate usage, whatever the order of its

@@ -113,7 +113,7 @@ func (c *check) twice(home *household, r *Reading) {
 // toldActive judges a list of active sessions: each must have been able to hold a stream
 // while it was asked for, and what surely held one all the time must be there.
 func (c *check) toldActive(home *household, known *holdings, r *Reading) {
-	aheadUS := c.options.Ahead.Microseconds()
+	offUS := c.options.ClocksOff.Microseconds()
 	for i := range r.Listed {
 		v := &r.Listed[i]
 		p := home.session(v.Session, 0)
@@ -125,14 +125,14 @@ func (c *check) toldActive(home *household, known *holdings, r *Reading) {
 		case meets(known.possible[p], r.AskedUS, r.AnsweredUS):
 		case p.stoppedBy(r.AskedUS):
 			c.found(r, p, verdict{KindStale, "it has the session, whose stop was acknowledged before"})
-		case meets(known.possible[p], r.AskedUS-aheadUS, r.AnsweredUS):
+		case meets(known.possible[p], r.AskedUS-offUS, r.AnsweredUS):
 		default:
 			c.found(r, p, verdict{KindHistory, "it has the session, which holds no stream"})
 		}
 	}
 	c.twice(home, r)
 	for _, p := range home.playbacks {
-		if !r.lists(p.id) && covers(known.sure[p], r.AskedUS, r.AnsweredUS+aheadUS) {
+		if !r.lists(p.id) && covers(known.sure[p], r.AskedUS, r.AnsweredUS+offUS) {
 			c.found(r, p, verdict{KindStale, "it lacks the session, which holds a stream"})
 		}
 	}

@@ -142,7 +142,7 @@ func TestListing(t *testing.T) {
 			log := logOf(4, append(slices.Clone(log), denied)...)
 			log.AddReading(c.told)
 			options := testOptions()
-			options.Used, options.Ahead = c.used, c.ahead
+			options.Used, options.ClocksOff = c.used, c.ahead
 			report := judge(log, options)
 			for _, kind := range []string{KindFalseDenial, KindLinearizable} {
 				delete(report.Violations, kind) // a denial is here for what it tells, not for what it says of streams

@@ -205,7 +205,9 @@ func (d *Driver) endBatch(a *aggregator, b *batch, fates []audit.Fate, answered 
 		e.LastSentUS, e.DoneUS, e.Fate = b.sentUS, doneUS, fates[i]
 		failed := answered && e.Fate == audit.Unanswered
 		d.measured(n.measured).Record(n.op, n.dueUS, b.sentUS, doneUS, resultOf(e.Fate, failed))
-		d.noteEvent(n.device, e, n.measured)
+		d.playing.heard(n.device, e)
+		d.noteWrite(e)
+		d.noteEvent(e, n.measured)
 		if e.Fate == audit.Denied {
 			d.config.Fleet.Denied(n.device, e.Session)
 		}

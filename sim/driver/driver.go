@@ -207,14 +207,15 @@ func (d *Driver) exchange(until time.Time) {
 	d.carrier.await(until, func(c caller, a *http1.Answer, err error) { c.answered(d, a, err) })
 }
 
-// drain waits until nothing is under way, or the time for it is over: drainLimit,
-// or that of one request's tries from the end of ctx on.
+// drain waits until nothing is under way, or the time for it is over: drainLimit or that of
+// one request's tries, the longer; from the end of ctx on, the shorter.
 func (d *Driver) drain(ctx context.Context) {
-	limit := time.Now().Add(drainLimit)
+	tries := d.retry.longest(d.config.Timeout) + retryWait
+	limit := time.Now().Add(max(drainLimit, tries))
 	for d.pending.Load() > 0 && time.Now().Before(limit) {
 		if ctx.Err() != nil && !d.closing {
 			d.closing = true
-			limit = time.Now().Add(min(drainLimit, d.retry.longest(d.config.Timeout)+retryWait))
+			limit = time.Now().Add(min(drainLimit, tries))
 		}
 		d.exchange(time.Now().Add(planEvery))
 	}

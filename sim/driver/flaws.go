@@ -14,15 +14,16 @@ import (
 type Flaws struct {
 	Seed     uint64
 	Skewed   float64       // of the devices: their clocks are wrong,
-	Skew     time.Duration // behind by that much at most, or ahead, by aheadLimit at most
+	Skew     time.Duration // behind by that much at most, or ahead,
+	Ahead    time.Duration // by that at most too, and by AheadLimit
 	Repeated float64       // of the events: each is told again when it was acknowledged at the first try
 	Delayed  float64       // of the events but starts and stops: each is told after the next of its session
 }
 
-// aheadLimit is how far a device's clock is ahead at most. What is more than
+// AheadLimit is how far a device's clock is ahead at most. What is more than
 // viewing.MaxAheadMS ahead a target takes back to its own clock, of which the auditor
 // does not know how it stands when it does so.
-const aheadLimit = 4 * time.Second
+const AheadLimit = 4 * time.Second
 
 // The uses of the seed in random.Key.
 const (
@@ -44,7 +45,7 @@ func (f *Flaws) skewMS(device int32) viewing.Millis {
 	key := random.Key(f.Seed, skewDomain, uint64(device))
 	most := f.Skew
 	if ahead := random.Hash(key, 0)%2 == 0; ahead {
-		most = min(most, aheadLimit)
+		most = min(most, f.Ahead, AheadLimit)
 	} else {
 		most = -most
 	}
@@ -97,21 +98,26 @@ func (d *Driver) placeEvent(device int32, r *request) {
 // waited for was its device.
 func (d *Driver) placeHeld(device int32, r *request, dueUS int64) {
 	if r != nil {
-		r.dueUS = dueUS
+		r.dueUS, r.late = dueUS, true
 		d.place(&d.events, device, r)
 	}
 }
 
-// placeAllHeld queues what is still held back at the end of the plan.
+// placeAllHeld queues what is still held back at the end of the plan, but for what devices
+// hold that have vanished.
 func (d *Driver) placeAllHeld() {
 	nowUS := d.NowUS()
 	for device, r := range d.held {
+		if d.vanished.has(device) {
+			d.dropHeld(device, r.entry.Session)
+			continue
+		}
 		delete(d.held, device)
 		d.placeHeld(device, r, nowUS)
 	}
 }
 
-// dropHeld takes back what a device holds of a session that was denied.
+// dropHeld takes back what a device holds of a session.
 func (d *Driver) dropHeld(device int32, session viewing.SessionID) {
 	if r := d.unhold(device, session, true); r != nil {
 		d.pending.Add(1) // which forget takes off
@@ -132,6 +138,7 @@ func (d *Driver) tellAgain(l *lane, r *request, a answer, doneUS int64) {
 	d.measured(r.measured).Record(r.op, r.dueUS, r.sentUS, doneUS, a.result())
 	r.repeated = true
 	r.take(a, doneUS)
+	d.heard(l.device, r)
 	d.ready.push(l)
 }
 

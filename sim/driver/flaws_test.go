@@ -68,7 +68,7 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// TestRepeatedInVain: a repetition that is not answered leaves open whether the event is there.
+// TestRepeatedInVain: a repetition that is not answered takes no acknowledgement back.
 func TestRepeatedInVain(t *testing.T) {
 	t.Parallel()
 	var known sync.Map
@@ -81,7 +81,7 @@ func TestRepeatedInVain(t *testing.T) {
 	})
 	d := newDrive(newScript(keepalives(0, 1, 1)...), target.urls, func(c *Config) { c.Flaws = Flaws{Repeated: 1} })
 	d.play(t, t.Context())
-	d.mustFates(t, map[audit.Fate]int64{audit.Unanswered: 1})
+	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: 1})
 	if e := d.log.entries[0]; e.FirstSentUS == e.LastSentUS {
 		t.Errorf("%v does not count as tried again", &e)
 	}
@@ -114,15 +114,49 @@ func TestDelayed(t *testing.T) {
 	}
 }
 
+// TestDelayedBeyondItsStop: what is told of a session that has stopped does not make it
+// play again.
+func TestDelayedBeyondItsStop(t *testing.T) {
+	t.Parallel()
+	target := newStage(t, 1, accept)
+	d := newDrive(newScript(sessionOf(0, 1, 3)...), target.urls, func(c *Config) { c.Flaws = Flaws{Delayed: 1} })
+	d.play(t, t.Context())
+	if got, want := target.order(account(0)), []uint32{0, 2, 1}; !slices.Equal(got, want) {
+		t.Errorf("heard %v, want %v", got, want)
+	}
+	if active := d.Active(); active != 0 {
+		t.Errorf("%d sessions play after the only one has stopped", active)
+	}
+}
+
+// TestDelayedByTheVanished: a device that has fallen silent does not say at the plan's end
+// what it held back.
+func TestDelayedByTheVanished(t *testing.T) {
+	t.Parallel()
+	target := newStage(t, 1, accept)
+	fleet := newScript(sessionOf(0, 1, 3)...)
+	var d *drive
+	fleet.before = func(l line) {
+		if l.kind == viewing.Stop {
+			d.Vanish(1, 7)
+		}
+	}
+	d = newDrive(fleet, target.urls, func(c *Config) { c.Flaws = Flaws{Delayed: 1} })
+	d.play(t, t.Context())
+	if got, due := target.order(account(0)), d.counts.due.Load(); !slices.Equal(got, []uint32{0}) || due != 1 {
+		t.Errorf("heard %v of %d that were due, want the start alone", got, due)
+	}
+}
+
 // TestSkewed: the clocks of the named share of devices are wrong, each always by as much,
 // no more than a target lets them be ahead.
 func TestSkewed(t *testing.T) {
 	t.Parallel()
-	f := Flaws{Seed: 1, Skewed: 0.2, Skew: time.Hour}
+	f := Flaws{Seed: 1, Skewed: 0.2, Skew: time.Hour, Ahead: time.Hour}
 	behind, ahead := 0, 0
 	for device := range int32(10_000) {
 		switch by := f.skewMS(device); {
-		case by != f.skewMS(device), by < -3_600_000, by > viewing.Millis(aheadLimit.Milliseconds()):
+		case by != f.skewMS(device), by < -3_600_000, by > viewing.Millis(AheadLimit.Milliseconds()):
 			t.Fatalf("device %d is ahead by %d ms", device, by)
 		case by < 0:
 			behind++
@@ -132,6 +166,12 @@ func TestSkewed(t *testing.T) {
 	}
 	if behind < 800 || behind > 1200 || ahead < 800 || ahead > 1200 {
 		t.Errorf("%d of 10,000 clocks are behind and %d ahead, want about 1,000 each", behind, ahead)
+	}
+	f.Skewed, f.Ahead = 1, 0
+	for device := range int32(1000) {
+		if by := f.skewMS(device); by > 0 {
+			t.Fatalf("device %d is ahead by %d ms of a target whose clock is set back", device, by)
+		}
 	}
 	d := newDrive(newScript(keepalives(0, 1, 1)...), newStage(t, 1, accept).urls, func(c *Config) { c.Flaws = Flaws{Skewed: 1, Skew: time.Hour} })
 	d.play(t, t.Context())

@@ -22,7 +22,19 @@ func (d *Driver) note(device int32, r *request, a answer, doneUS int64) {
 		r.entry.ToldAgain(r.againUS, r.sentUS, doneUS, a.fate, d.config.Lease)
 	}
 	d.config.Log.Add(r.entry)
-	d.noteEvent(device, &r.entry, r.measured)
+	if !r.repeated || r.entry.Fate == audit.Denied {
+		d.heard(device, r)
+	}
+	d.noteEvent(&r.entry, r.measured)
+}
+
+// heard notes what the answer to a device's event tells of what it plays, and of the
+// target.
+func (d *Driver) heard(device int32, r *request) {
+	if !r.late || d.playing.plays(device, r.entry.Session) { // else it may have stopped since
+		d.playing.heard(device, &r.entry)
+	}
+	d.noteWrite(&r.entry)
 }
 
 // measured is where what was due is recorded.
@@ -34,8 +46,7 @@ func (d *Driver) measured(measured bool) *results.Recorder {
 }
 
 // noteEvent counts the fate of an event that was sent.
-func (d *Driver) noteEvent(device int32, e *audit.Entry, measured bool) {
-	d.playing.heard(device, e)
+func (d *Driver) noteEvent(e *audit.Entry, measured bool) {
 	switch {
 	case !measured:
 	case e.Fate == audit.Unanswered:
@@ -43,6 +54,10 @@ func (d *Driver) noteEvent(device int32, e *audit.Entry, measured bool) {
 	default:
 		d.counts.answered.Add(1)
 	}
+}
+
+// noteWrite tells those who wait for a write that the target took one, if it did.
+func (d *Driver) noteWrite(e *audit.Entry) {
 	if e.Fate == audit.Accepted || e.Fate == audit.Known {
 		d.recoveries.wrote(e.LastSentUS, e.DoneUS)
 	}

@@ -57,6 +57,14 @@ func (p *playing) heard(device int32, e *audit.Entry) {
 	}
 }
 
+// plays says whether a device plays a session.
+func (p *playing) plays(device int32, id viewing.SessionID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, plays := p.sessions[device]
+	return plays && s.id == shortID(id)
+}
+
 func (p *playing) leave(device int32, s session, plays bool) {
 	if plays {
 		p.add(s.heard, -1)

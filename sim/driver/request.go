@@ -26,6 +26,7 @@ type request struct {
 	tries      int
 	repeated   bool  // it was acknowledged, and is told once more,
 	againUS    int64 // first then; 0: not yet
+	late       bool  // its device held it back until it had told a later one
 	measured   bool  // due after the warm-up
 	unhindered bool  // nothing but the driver itself can delay it
 }
