@@ -31,6 +31,9 @@ var expected = map[string]bool{
 	"nothing new to snapshot":                           true,
 }
 
+// telling are lines of the library about work that may show in the latency.
+var telling = map[string]bool{"starting snapshot up to": true, "snapshot complete up to": true}
+
 // logSink passes the library's log lines on to slog.
 type logSink struct {
 	logger  *slog.Logger
@@ -48,7 +51,10 @@ func newLibraryLogger(logger *slog.Logger, closing <-chan struct{}) hclog.Logger
 // Accept implements hclog.SinkAdapter.
 func (s *logSink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	to := slog.LevelDebug
-	if level >= hclog.Warn && !expected[msg] && !s.repeated(msg) {
+	switch {
+	case telling[msg]:
+		to = slog.LevelInfo
+	case level >= hclog.Warn && !expected[msg] && !s.repeated(msg):
 		// What the library calls an error is mostly a peer that does not answer.
 		to = slog.LevelWarn
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	hraft "github.com/hashicorp/raft"
 )
@@ -208,7 +209,7 @@ func (s *snapshot) Persist(sink hraft.SnapshotSink) error {
 	header = binary.BigEndian.AppendUint64(header, s.at.Index)
 	header = binary.BigEndian.AppendUint64(header, uint64(s.stampMS))
 	header = append(header, s.at.Cluster[:]...)
-	out := &stoppableWriter{w: sink, stop: s.closing}
+	out := &backgroundWriter{stoppableWriter: stoppableWriter{w: sink, stop: s.closing}, restedAt: time.Now()}
 	if _, err := out.Write(header); err != nil {
 		return fmt.Errorf("write the snapshot's header: %w", err)
 	}
@@ -227,6 +228,11 @@ func (s *snapshot) Release() {
 
 var errStopped = errors.New("the node is closing")
 
+const (
+	restEvery = 4 << 20 // bytes of a state that are written at once,
+	restTimes = 2       // and then not for so many times as long as they took
+)
+
 // stoppableWriter lets a closing node give up a long snapshot.
 type stoppableWriter struct {
 	w    io.Writer
@@ -240,6 +246,32 @@ func (s *stoppableWriter) Write(p []byte) (int, error) {
 	default:
 		return s.w.Write(p)
 	}
+}
+
+// backgroundWriter writes a long snapshot beside a node's work: with rests, so that it
+// takes a third of a processor and of the disk at most.
+type backgroundWriter struct {
+	stoppableWriter
+	written  int // since the last rest,
+	restedAt time.Time
+}
+
+func (b *backgroundWriter) Write(p []byte) (int, error) {
+	n, err := b.stoppableWriter.Write(p)
+	if b.written += n; err == nil && b.written >= restEvery {
+		err = b.rest()
+	}
+	return n, err
+}
+
+func (b *backgroundWriter) rest() error {
+	select {
+	case <-b.stop:
+		return errStopped
+	case <-time.After(restTimes * time.Since(b.restedAt)):
+	}
+	b.written, b.restedAt = 0, time.Now()
+	return nil
 }
 
 type waiter struct {

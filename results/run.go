@@ -73,9 +73,10 @@ type Run struct {
 
 // Target says what was tested.
 type Target struct {
-	Design string   `json:"design"` // External if Playhead did not boot it
-	Nodes  int      `json:"nodes"`
-	URLs   []string `json:"urls,omitempty"` // of an external target
+	Design   string   `json:"design"`              // External if Playhead did not boot it
+	LogStore string   `json:"log_store,omitempty"` // of the nodes that Playhead booted
+	Nodes    int      `json:"nodes"`
+	URLs     []string `json:"urls,omitempty"` // of an external target
 	// Salt was mixed into the session ids of an external target, which may have
 	// been played against before.
 	Salt string `json:"salt,omitempty"`

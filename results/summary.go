@@ -310,6 +310,9 @@ func (p *printer) load(run *Run) {
 	p.line("    %s target %s, offered %s, achieved %s", p.leader("events"),
 		formatRate(l.TargetPerS), formatRate(l.OfferedPerS), formatRate(l.AchievedPerS))
 	p.line("    %s %s at the peak", p.leader("active sessions"), FormatCount(l.ActiveSessionsPeak))
+	if l.Retries > 0 {
+		p.line("    %s %s of what failed or was not answered", p.leader("retries"), plural(l.Retries, "repetition"))
+	}
 	if l.Unsent > 0 {
 		p.line("    %s %s, each an error, and as late as the run's end", p.leader("unsent"), p.yellow(plural(l.Unsent, "planned operation")))
 	}

@@ -52,7 +52,7 @@ func summarySamples() map[string]*Run {
 	void.Verdict = VerdictVoid
 	void.VoidReason = "the generator sent 12.1% of the operations more than 100ms after they were due, and a run by such an instrument says nothing of its target"
 	void.Generator = Generator{SendLagMS: SendLag{P99: 733, Max: 4100}, CPU: 0.98}
-	void.Load.Unsent = 512
+	void.Load.Unsent, void.Load.Retries = 512, 1037
 	void.Operations, void.Thresholds, void.Faults = nil, nil, nil
 	void.Audit.Linearizable, void.Audit.Linearizability = nil, Linearizability{}
 

@@ -190,9 +190,10 @@ func (d *decoder) warmUp(m *mapping, s *Scenario, durationKnown bool) {
 }
 
 func (d *decoder) target(root *mapping, t *Target) (nodesKnown bool) {
-	*t = Target{Design: "raft", Keepalive: time.Minute, Lease: 150 * time.Second}
-	m := d.section(root, "target", "design", "nodes", "keepalive", "lease", "default_streams")
+	*t = Target{Design: "raft", LogStore: "boltdb", Keepalive: time.Minute, Lease: 150 * time.Second}
+	m := d.section(root, "target", "design", "nodes", "keepalive", "lease", "default_streams", "log_store")
 	d.choice(m, "design", &t.Design, Designs())
+	d.choice(m, "log_store", &t.LogStore, []string{"boltdb", "wal"})
 
 	nodes := int64(3)
 	if nodesKnown = d.whole(m, "nodes", &nodes, 1, 7); nodesKnown && nodes%2 == 0 {

@@ -38,6 +38,7 @@ type targetDocument struct {
 	Keepalive      string `yaml:"keepalive"`
 	Lease          string `yaml:"lease"`
 	DefaultStreams int    `yaml:"default_streams"`
+	LogStore       string `yaml:"log_store"`
 }
 
 type loadDocument struct {
@@ -142,7 +143,7 @@ func (s *Scenario) encode() ([]byte, error) {
 		Duration:   s.Duration.String(), WarmUp: s.WarmUp.String(), TimeScale: s.TimeScale,
 		Target: targetDocument{
 			Design: s.Target.Design, Nodes: s.Target.Nodes, Keepalive: s.Target.Keepalive.String(),
-			Lease: s.Target.Lease.String(), DefaultStreams: s.Target.DefaultStreams,
+			Lease: s.Target.Lease.String(), DefaultStreams: s.Target.DefaultStreams, LogStore: s.Target.LogStore,
 		},
 		Load:  s.Load.document(),
 		Audit: auditDocument(s.Audit),

@@ -50,6 +50,7 @@ type Target struct {
 	Keepalive      time.Duration // in the population's time; default 60s
 	Lease          time.Duration // in the population's time; default 150s
 	DefaultStreams int           // streams of an account without a plan; default 2
+	LogStore       string        // what the nodes keep their logs in, boltdb or wal; default boltdb
 }
 
 // Traffic says how the devices reach the target.

@@ -35,7 +35,7 @@ const preRollMS = 5 * hourMS
 type FleetOptions struct {
 	Seed        uint64
 	StartMS     viewing.Millis // the virtual clock's beginning; its time of day, read as UTC, is local time where the model's offset is 0
-	WarmUpMS    int64          // playbacks in progress at StartMS are announced over this time, 0 at once
+	WarmUpMS    int64          // playbacks in progress at StartMS are announced over as many whole intervals between keepalives as this time has; 0: at once
 	KeepaliveMS int64          // of play between two keepalives, 1 … 24 h
 	Salt        uint64         // its low 48 bits go into every session id, and into nothing else
 	Segment     Segment        // the accounts that play; all of them
@@ -219,11 +219,15 @@ func (f *Fleet) preRoll(start, warmUpMS int64, progress func(float64)) {
 	f.Advance(viewing.Millis(start - 1))
 	f.quiet = false
 	f.wheel.forget(func(each wait) bool { return each.ref&arrivalTag == 0 })
+	rampMS := warmUpMS
+	if keepalive := int64(f.keepaliveMS); rampMS > keepalive {
+		rampMS -= rampMS % keepalive // a part of an interval would be a wave in the keepalives that does not end
+	}
 	for i := range f.accounts {
 		for slot := f.accounts[i].playing; slot != 0; {
 			s := f.sittings.at(slot - 1)
 			if s.inProgress() {
-				f.introduce(s, start, warmUpMS)
+				f.introduce(s, start, rampMS)
 			}
 			f.file(slot-1, s)
 			slot = s.next
@@ -232,9 +236,9 @@ func (f *Fleet) preRoll(start, warmUpMS int64, progress func(float64)) {
 }
 
 // introduce plans when a playback that began before the fleet is announced.
-func (f *Fleet) introduce(s *sitting, start, warmUpMS int64) {
+func (f *Fleet) introduce(s *sitting, start, rampMS int64) {
 	stream := random.At(f.viewKey(s), uint32(s.drawn))
-	after := int64(stream.Float64() * float64(warmUpMS))
+	after := int64(stream.Float64() * float64(rampMS))
 	s.drawn = uint16(stream.Counter())
 	s.keepalive = int32(start + after - s.start)
 }

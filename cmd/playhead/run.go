@@ -149,6 +149,8 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := r.makeDir(); err != nil {
 		return err
 	}
+	growInHugePages()
+	defer boundGarbage()()
 	if r.traffic, err = r.openTraffic(ctx); err != nil {
 		r.leaveDir()
 		return err
@@ -242,7 +244,7 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 		return func() error { return nil }, checkTerms(ctx, r.urls[0], &r.access, r.keepalive(), r.lease())
 	}
 	r.progress.stage("target: %d server processes on loopback", r.scenario.Target.Nodes)
-	r.target = results.Target{Design: r.scenario.Target.Design, Nodes: r.scenario.Target.Nodes}
+	r.target = results.Target{Design: r.scenario.Target.Design, LogStore: r.scenario.Target.LogStore, Nodes: r.scenario.Target.Nodes}
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program, to start servers with: %w", err)
@@ -254,7 +256,8 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 	r.cluster, err = target.Start(ctx, target.Options{
 		Binary: binary, DataDir: data, LogDir: r.dir, Nodes: r.scenario.Target.Nodes,
 		Keepalive: r.keepalive(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
-		Rig: fault.RigFor(plansOfFaults(r.scenario.Faults)),
+		LogStore: r.scenario.Target.LogStore,
+		Rig:      fault.RigFor(plansOfFaults(r.scenario.Faults)),
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))

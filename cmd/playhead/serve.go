@@ -183,6 +183,7 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 		return usageError{err}
 	}
 	defer unbreakable()
+	growInHugePages()
 	defer boundGarbage()() // until the node is closed, which ctx does not wait for
 	node, err := server.Open(cfg)
 	if err != nil {

@@ -31,6 +31,7 @@ type Options struct {
 	Keepalive      time.Duration
 	Lease          time.Duration
 	DefaultStreams int
+	LogStore       string // boltdb or wal; empty: the server's default
 	Rig            Rig
 	Env            []string // in addition to the environment of this process
 }
@@ -71,6 +72,9 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 				"--keepalive", opts.Keepalive.String(), "--lease", opts.Lease.String(),
 				"--default-streams", fmt.Sprint(opts.DefaultStreams),
 			},
+		}
+		if opts.LogStore != "" {
+			node.args = append(node.args, "--log-store", opts.LogStore)
 		}
 		c.nodes = append(c.nodes, node)
 	}
