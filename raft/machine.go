@@ -196,6 +196,7 @@ type snapshot struct {
 	at      Place
 	stampMS int64
 	closing <-chan struct{}
+	alone   bool // the node does nothing else
 }
 
 // Persist implements hraft.FSMSnapshot.
@@ -209,7 +210,10 @@ func (s *snapshot) Persist(sink hraft.SnapshotSink) error {
 	header = binary.BigEndian.AppendUint64(header, s.at.Index)
 	header = binary.BigEndian.AppendUint64(header, uint64(s.stampMS))
 	header = append(header, s.at.Cluster[:]...)
-	out := &backgroundWriter{stoppableWriter: stoppableWriter{w: sink, stop: s.closing}, restedAt: time.Now()}
+	var out io.Writer = &backgroundWriter{stoppableWriter: stoppableWriter{w: sink, stop: s.closing}, restedAt: time.Now()}
+	if s.alone {
+		out = sink
+	}
 	if _, err := out.Write(header); err != nil {
 		return fmt.Errorf("write the snapshot's header: %w", err)
 	}
@@ -229,8 +233,9 @@ func (s *snapshot) Release() {
 var errStopped = errors.New("the node is closing")
 
 const (
-	restEvery = 4 << 20 // bytes of a state that are written at once,
-	restTimes = 2       // and then not for so many times as long as they took
+	restEvery   = 4 << 20 // bytes of a state that are written at once,
+	restTimes   = 2       // and then not for so many times as long as they took,
+	longestRest = 2 * time.Second
 )
 
 // stoppableWriter lets a closing node give up a long snapshot.
@@ -248,8 +253,8 @@ func (s *stoppableWriter) Write(p []byte) (int, error) {
 	}
 }
 
-// backgroundWriter writes a long snapshot beside a node's work: with rests, so that it
-// takes a third of a processor and of the disk at most.
+// backgroundWriter writes a long snapshot beside a node's work: with rests, so that the
+// state takes a third of a processor and of the disk at most.
 type backgroundWriter struct {
 	stoppableWriter
 	written  int // since the last rest,
@@ -268,7 +273,7 @@ func (b *backgroundWriter) rest() error {
 	select {
 	case <-b.stop:
 		return errStopped
-	case <-time.After(restTimes * time.Since(b.restedAt)):
+	case <-time.After(min(restTimes*time.Since(b.restedAt), longestRest)):
 	}
 	b.written, b.restedAt = 0, time.Now()
 	return nil

@@ -263,7 +263,7 @@ func (r *recovering) Snapshot() (hraft.FSMSnapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	captured.(*snapshot).at.Cluster = r.id
+	captured.(*snapshot).at.Cluster, captured.(*snapshot).alone = r.id, true
 	return captured, nil
 }
 

@@ -95,8 +95,12 @@ func (p *printer) header(run *Run) {
 	case run.Segment != "":
 		plan += ", part " + run.Segment
 	}
+	design := run.Target.Design
+	if run.Target.LogStore == "wal" {
+		design += " on wal"
+	}
 	p.line("  %s %s", p.bold(run.Scenario), p.dim(fmt.Sprintf("· %s, %d %s · %s · %s",
-		run.Target.Design, run.Target.Nodes, nodes, length, plan)))
+		design, run.Target.Nodes, nodes, length, plan)))
 	p.line("")
 	switch run.ExitCode() {
 	case ExitPass:
@@ -311,7 +315,7 @@ func (p *printer) load(run *Run) {
 		formatRate(l.TargetPerS), formatRate(l.OfferedPerS), formatRate(l.AchievedPerS))
 	p.line("    %s %s at the peak", p.leader("active sessions"), FormatCount(l.ActiveSessionsPeak))
 	if l.Retries > 0 {
-		p.line("    %s %s of what failed or was not answered", p.leader("retries"), plural(l.Retries, "repetition"))
+		p.line("    %s %s tries after the first", p.leader("retries"), FormatCount(l.Retries))
 	}
 	if l.Unsent > 0 {
 		p.line("    %s %s, each an error, and as late as the run's end", p.leader("unsent"), p.yellow(plural(l.Unsent, "planned operation")))

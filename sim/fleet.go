@@ -35,7 +35,7 @@ const preRollMS = 5 * hourMS
 type FleetOptions struct {
 	Seed        uint64
 	StartMS     viewing.Millis // the virtual clock's beginning; its time of day, read as UTC, is local time where the model's offset is 0
-	WarmUpMS    int64          // playbacks in progress at StartMS are announced over as many whole intervals between keepalives as this time has; 0: at once
+	WarmUpMS    int64          // playbacks in progress at StartMS are announced over as many whole intervals between keepalives as this time has, over all of it if it has none; 0: at once
 	KeepaliveMS int64          // of play between two keepalives, 1 … 24 h
 	Salt        uint64         // its low 48 bits go into every session id, and into nothing else
 	Segment     Segment        // the accounts that play; all of them

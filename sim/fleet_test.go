@@ -281,6 +281,28 @@ func TestPlaybacksInProgressAreAnnouncedOverTheWarmUp(t *testing.T) {
 	}
 }
 
+// A ramp of two and a half intervals between keepalives would leave a wave in them: half as
+// many again in one half of each minute as in the other.
+func TestKeepalivesComeEvenlyAfterTheWarmUp(t *testing.T) {
+	const warmUp, measured = 150_000, 3
+	f := newFleet(t, setting{scale: 1.0 / 2000, seed: 4, warmUp: warmUp, keepalive: minute})
+	var e viewing.Event
+	var tenths [10]int
+	for {
+		step, ok := f.Next(prime+warmUp+measured*minute, &e)
+		if !ok {
+			break
+		}
+		if after := step.DueMS - prime - warmUp; after >= 0 && e.Type == viewing.Keepalive {
+			tenths[after%minute*10/minute]++
+		}
+	}
+	least, most := slices.Min(tenths[:]), slices.Max(tenths[:])
+	if least < 500 || float64(most) > 1.2*float64(least) {
+		t.Errorf("keepalives by tenths of a minute: %v, want about as many in each", tenths)
+	}
+}
+
 func TestNextAllocatesNothing(t *testing.T) {
 	f := newFleet(t, setting{scale: 1.0 / 10_000, seed: 1})
 	var e viewing.Event

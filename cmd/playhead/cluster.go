@@ -20,7 +20,7 @@ import (
 // Limits of asking a node.
 const (
 	clusterTimeout  = 10 * time.Second
-	snapshotTimeout = 10 * time.Minute // of a snapshot that the node writes before it answers
+	snapshotTimeout = 20 * time.Minute // of a snapshot that the node writes before it answers
 	maxClusterBytes = 1 << 20          // of an answer
 )
 

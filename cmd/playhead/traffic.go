@@ -83,7 +83,7 @@ func batchOf(l *scenarios.Traffic) driver.Batch {
 
 func flawsOf(s *scenarios.Scenario) driver.Flaws {
 	l := &s.Load
-	ahead := max(0, driver.AheadLimit-clocksOff(s.Faults)) // of a node whose clock is set back
+	ahead := max(0, driver.AheadLimit-clocksBack(s.Faults))
 	return driver.Flaws{Seed: s.Seed, Skewed: l.Skewed, Skew: l.Skew, Ahead: ahead, Repeated: l.Repeated, Delayed: l.Delayed}
 }
 

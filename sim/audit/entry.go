@@ -2,8 +2,6 @@ package audit
 
 import (
 	"cmp"
-	"hash/fnv"
-	"strconv"
 	"time"
 
 	"github.com/playhead-load/playhead/viewing"
@@ -65,27 +63,29 @@ func NewEntry(e *viewing.Event) Entry {
 // ToldAgain notes that the event, whose fate was known, was told once more, first and last
 // at two moments, and what was answered to that. Where both were answered at once, within
 // the lease, 0 for an endless one, it counts as told once and answered with the second
-// answer: it took effect by then. Otherwise it counts as tried again. What was
-// acknowledged stays so where the second time was not answered.
+// answer: it took effect by then. Otherwise it counts as tried again, and where that was
+// not answered, as unanswered: it may be on its way still, and renew what has ended since.
 func (e *Entry) ToldAgain(firstUS, lastUS, doneUS int64, fate Fate, lease time.Duration) {
 	leaseUS := lease.Microseconds()
 	within := leaseUS == 0 || doneUS <= e.FirstSentUS+leaseUS-guardUS(leaseUS)
 	if e.DoneUS = doneUS; fate == Known && !e.retried() && firstUS == lastUS && within {
 		return
 	}
-	if e.LastSentUS = lastUS; fate != Unanswered {
-		e.Fate = fate
-	}
+	e.LastSentUS, e.Fate = lastUS, fate
 }
 
 // HashBitrates stands for a session's bitrate usage, whatever the order of its
 // rungs.
 func HashBitrates(rates []viewing.Bitrate) uint64 {
 	var sum uint64
-	for _, rate := range rates {
-		h := fnv.New64a()
-		_, _ = h.Write([]byte(rate.Kbps + "=" + strconv.FormatInt(rate.PlayedMS, 10)))
-		sum += h.Sum64()
+	for i := range rates {
+		h := uint64(14695981039346656037) // FNV-1a
+		for _, c := range []byte(rates[i].Kbps) {
+			h = (h ^ uint64(c)) * 1099511628211
+		}
+		h ^= uint64(rates[i].PlayedMS) * 0x9e3779b97f4a7c15
+		h = (h ^ h>>29) * 0xbf58476d1ce4e5b9 // SplitMix64
+		sum += h ^ h>>32
 	}
 	return sum
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/playhead-load/playhead/sim/table"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -33,7 +34,7 @@ type Log struct {
 	notes     pages[note]
 	readings  pages[reading]
 	listed    pages[Listed]
-	byAccount map[uint64]uint32 // the numbers of homes
+	byAccount table.Table[uint32] // the numbers of homes
 	texts     texts
 	wide      map[uint32]Entry // what does not fit into its note, by the note's number
 	beganAt   viewing.Millis   // the earliest at
@@ -51,7 +52,7 @@ type Log struct {
 // NewLog returns an empty log of at most MaxEvents.
 func NewLog() *Log {
 	return &Log{
-		most: MaxEvents, mostReadings: MaxReadings, mostListed: MaxListed, limits: map[uint64]int{}, byAccount: map[uint64]uint32{},
+		most: MaxEvents, mostReadings: MaxReadings, mostListed: MaxListed, limits: map[uint64]int{},
 		texts: newTexts(), wide: map[uint32]Entry{}, beganAt: viewing.MaxAt,
 	}
 }
@@ -104,8 +105,8 @@ func (l *Log) fetch(entries []Entry) {
 	var buffer [fetchedAtOnce]uint32
 	numbers := buffer[:0]
 	for i := range entries {
-		if n := l.byAccount[entries[i].Account]; n > 0 {
-			numbers = append(numbers, n)
+		if n := l.byAccount.Find(entries[i].Account); n != nil {
+			numbers = append(numbers, *n)
 		}
 	}
 	for i, n := range numbers {
@@ -143,12 +144,12 @@ func (l *Log) add(e *Entry) {
 
 // homeOf finds an account, or begins it. It is valid until the next one begins.
 func (l *Log) homeOf(account uint64) *home {
-	if n, known := l.byAccount[account]; known {
-		return l.homes.at(n)
+	if n := l.byAccount.Find(account); n != nil {
+		return l.homes.at(*n)
 	}
 	n, h := l.homes.add()
 	*h = home{account: account}
-	l.byAccount[account] = n
+	*l.byAccount.Add(account) = n
 	return h
 }
 

@@ -116,8 +116,8 @@ func TestAnswers(t *testing.T) {
 		{"event on a broken server", event, 500, ``, again},
 		{"event behind a broken proxy", event, 502, ``, again},
 		{"event without a quorum", event, 503, ``, again},
-		{"question", question, 200, `{"position_ms":7,"updated_at":"1970-01-01T00:00:00.009Z"}`, answer{
-			fate: audit.Accepted, read: true, reading: audit.Reading{Known: true, AtMS: 9, PositionMS: 7},
+		{"question", question, 200, `{"position_ms":7,"updated_at":"1970-01-01T00:00:00.009Z","session_id":"01000000-0000-0000-0000-000000000005"}`, answer{
+			fate: audit.Accepted, read: true, reading: audit.Reading{Known: true, Session: sessionID(5), AtMS: 9, PositionMS: 7},
 		}},
 		{"question answered with nonsense", question, 200, `{}`, answer{fate: audit.Accepted, failed: true}},
 		{"question of nothing known", question, 404, `{}`, answer{fate: audit.Accepted, read: true}},

@@ -37,7 +37,8 @@ const (
 	questionLimit = 2                // the same of what it has to ask
 	planEvery     = time.Millisecond // how often the plan is looked at
 	planAtOnce    = 256              // events that are planned before answers are looked at again
-	drainLimit    = 45 * time.Second // after the last due event, for what waits
+	drainLimit    = 45 * time.Second // after the last due event, for what waits,
+	longestDrain  = 10 * time.Minute // where the tries of one request take longer than that
 )
 
 // Late is how long after its last try an unanswered request may still take effect.
@@ -145,7 +146,6 @@ func New(config Config) (*Driver, error) {
 		luck:      rand.New(rand.NewPCG(1, 1)),
 		moved:     map[int32]uint16{},
 		lag:       newLagMeter(),
-		playing:   newPlaying(),
 	}
 	if config.Batch.Events > 1 {
 		d.aggregators = newAggregators(config.Connections, len(nodes))
@@ -208,10 +208,10 @@ func (d *Driver) exchange(until time.Time) {
 }
 
 // drain waits until nothing is under way, or the time for it is over: drainLimit or that of
-// one request's tries, the longer; from the end of ctx on, the shorter.
+// one request's tries, the longer, longestDrain at most; from the end of ctx on, the shorter.
 func (d *Driver) drain(ctx context.Context) {
 	tries := d.retry.longest(d.config.Timeout) + retryWait
-	limit := time.Now().Add(max(drainLimit, tries))
+	limit := time.Now().Add(min(max(drainLimit, tries), longestDrain))
 	for d.pending.Load() > 0 && time.Now().Before(limit) {
 		if ctx.Err() != nil && !d.closing {
 			d.closing = true

@@ -68,7 +68,8 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// TestRepeatedInVain: a repetition that is not answered takes no acknowledgement back.
+// TestRepeatedInVain: a repetition that is not answered leaves open whether the event is
+// there, and whether its session plays.
 func TestRepeatedInVain(t *testing.T) {
 	t.Parallel()
 	var known sync.Map
@@ -81,7 +82,7 @@ func TestRepeatedInVain(t *testing.T) {
 	})
 	d := newDrive(newScript(keepalives(0, 1, 1)...), target.urls, func(c *Config) { c.Flaws = Flaws{Repeated: 1} })
 	d.play(t, t.Context())
-	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: 1})
+	d.mustFates(t, map[audit.Fate]int64{audit.Unanswered: 1})
 	if e := d.log.entries[0]; e.FirstSentUS == e.LastSentUS {
 		t.Errorf("%v does not count as tried again", &e)
 	}

@@ -55,7 +55,7 @@ func parseList(body []byte, listed []audit.Listed) (all []audit.Listed, more, ok
 		list = told.Active
 	}
 	for _, v := range (*list)[:min(len(*list), audit.MostListed+1)] {
-		if v.SessionID == (viewing.SessionID{}) || v.StartedAt.IsZero() {
+		if v.SessionID == (viewing.SessionID{}) || v.StartedAt.UnixMilli() <= 0 {
 			return nil, false, false
 		}
 		listed = append(listed, audit.Listed{
@@ -111,7 +111,7 @@ func (s *scanner) listed() (v audit.Listed) {
 		case "started_at":
 			starts++
 			v.StartedAt, ok = wire.ParseTime(s.text())
-			s.ok(ok)
+			s.ok(ok && v.StartedAt > 0)
 		case "title_id":
 			v.Title = uint32(s.number(viewing.MaxTitleID))
 		case "position_ms":

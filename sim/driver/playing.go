@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/playhead-load/playhead/sim/audit"
+	"github.com/playhead-load/playhead/sim/table"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -15,10 +16,10 @@ const heardUS = 20_000
 // bytes a session. May be used by many goroutines.
 type playing struct {
 	mu       sync.Mutex
-	sessions map[int32]session // by device: the newest that was admitted and has not stopped
-	heardIn  []int32           // how many of them were last heard of in each heardUS of the run
-	over     int               // those of heardIn before it have expired
-	count    int64             // of the others' sessions
+	sessions table.Table[session] // by keyOf(device): the newest that was admitted and has not stopped
+	heardIn  []int32              // how many of them were last heard of in each heardUS of the run
+	over     int                  // those of heardIn before it have expired
+	count    int64                // of the others' sessions
 }
 
 type session struct {
@@ -26,7 +27,8 @@ type session struct {
 	heard uint32 // when the target last accepted something of it, in heardUS
 }
 
-func newPlaying() playing { return playing{sessions: map[int32]session{}} }
+// keyOf stands for a device in a table.
+func keyOf(device int32) uint64 { return uint64(device) + 1 }
 
 // shortID is bits of a session's id that are different for each.
 func shortID(id viewing.SessionID) uint32 { return binary.BigEndian.Uint32(id[12:]) }
@@ -38,22 +40,23 @@ func (p *playing) heard(device int32, e *audit.Entry) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, plays := p.sessions[device]
+	before := p.sessions.Find(keyOf(device))
 	switch {
 	case e.Fate == audit.Denied:
-		p.leave(device, before, plays) // a start's denial too: the device has left what it played before
+		p.leave(device, before) // a start's denial too: the device has left what it played before
 	case e.Fate != audit.Accepted && e.Fate != audit.Known:
 	case e.Type == viewing.Stop:
-		if before.id == shortID(e.Session) {
-			p.leave(device, before, plays)
+		if before != nil && before.id == shortID(e.Session) {
+			p.leave(device, before)
 		}
 	default:
-		if plays {
+		if before != nil {
 			p.add(before.heard, -1)
+		} else {
+			before = p.sessions.Add(keyOf(device))
 		}
-		now := session{id: shortID(e.Session), heard: uint32(max(e.DoneUS, 0) / heardUS)}
-		p.add(now.heard, 1)
-		p.sessions[device] = now
+		*before = session{id: shortID(e.Session), heard: uint32(max(e.DoneUS, 0) / heardUS)}
+		p.add(before.heard, 1)
 	}
 }
 
@@ -61,14 +64,14 @@ func (p *playing) heard(device int32, e *audit.Entry) {
 func (p *playing) plays(device int32, id viewing.SessionID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, plays := p.sessions[device]
-	return plays && s.id == shortID(id)
+	s := p.sessions.Find(keyOf(device))
+	return s != nil && s.id == shortID(id)
 }
 
-func (p *playing) leave(device int32, s session, plays bool) {
-	if plays {
+func (p *playing) leave(device int32, s *session) {
+	if s != nil {
 		p.add(s.heard, -1)
-		delete(p.sessions, device)
+		p.sessions.Remove(keyOf(device))
 	}
 }
 

@@ -23,7 +23,7 @@ func positionAnswer(got *http1.Answer) answer {
 	case got.Status == http.StatusNotFound:
 		a.read = true
 	case got.Status != http.StatusOK:
-	case json.Unmarshal(got.Body, &told) != nil || told.PositionMS == nil:
+	case json.Unmarshal(got.Body, &told) != nil, told.PositionMS == nil, told.UpdatedAt.UnixMilli() <= 0, told.SessionID == (viewing.SessionID{}):
 		a.failed = true
 	default:
 		a.read, a.reading = true, audit.Reading{
