@@ -1,7 +1,8 @@
+//go:build amd64 || arm64
+
 package main
 
 import (
-	"math/bits"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -42,7 +43,7 @@ func growInHugePages() {
 // not touched: 0 where they are counted, since too many would end the process.
 func memoryToReserve() uint64 {
 	var machine unix.Sysinfo_t
-	if bits.UintSize < 64 || textOf("/proc/sys/vm/overcommit_memory") != "0" && textOf("/proc/sys/vm/overcommit_memory") != "1" ||
+	if textOf("/proc/sys/vm/overcommit_memory") != "0" && textOf("/proc/sys/vm/overcommit_memory") != "1" ||
 		textOf("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") != strconv.Itoa(hugePage) ||
 		strings.Contains(os.Getenv("GODEBUG"), "disablethp=1") || unix.Sysinfo(&machine) != nil {
 		return 0
@@ -53,7 +54,7 @@ func memoryToReserve() uint64 {
 			return 0
 		}
 	}
-	memory := min(uint64(machine.Totalram)*uint64(machine.Unit), uint64(debug.SetMemoryLimit(-1)))
+	memory := min(machine.Totalram*uint64(machine.Unit), uint64(debug.SetMemoryLimit(-1)))
 	if container, err := strconv.ParseUint(textOf("/sys/fs/cgroup/memory.max"), 10, 64); err == nil {
 		memory = min(memory, container)
 	}
