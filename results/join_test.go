@@ -350,7 +350,7 @@ func TestReadFolderNamesWhatIsBroken(t *testing.T) {
 		"windows shuffled":    {WindowsFile, func(s string) string { return strings.Replace(s, ".response,", ".service,", 1) }, "out of its place"},
 		"a strange operation": {WindowsFile, func(s string) string { return strings.Replace(s, "Tag=keepalive", "Tag=jump", 1) }, "out of its place"},
 		"a row cut":           {SeriesFile, func(s string) string { return s[:len(s)-12] }, "series.csv"},
-		"another's columns":   {SeriesFile, func(s string) string { return "t,n\n1,2\n" }, "expected the columns at_s,count"},
+		"another's columns":   {SeriesFile, func(string) string { return "t,n\n1,2\n" }, "expected the columns at_s,count"},
 		"not a number":        {SeriesFile, func(s string) string { return strings.Replace(s, "\n3,", "\nthree,", 1) }, "line 4"},
 		"backwards":           {SeriesFile, func(s string) string { return strings.Replace(s, "\n3,", "\n1,", 1) }, "1 s comes before 2 s"},
 		"no scenario":         {ScenarioFile, nil, "no such file"},
