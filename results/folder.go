@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -73,71 +74,33 @@ func Write(dir string, run *Run, files Files) error {
 	if err := writeFile(filepath.Join(dir, ScenarioFile), files.Scenario); err != nil {
 		return err
 	}
-	encoded, err := encodeRun(run)
+	encoded, err := run.Encode()
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", filepath.Join(dir, RunFile), err)
 	}
 	return writeFile(filepath.Join(dir, RunFile), encoded)
 }
 
-// encodeRun is run.json: indented, with empty lists rather than null, and with
-// "<" in a threshold left readable.
-func encodeRun(run *Run) ([]byte, error) {
-	r := *run
-	if r.Operations == nil {
-		r.Operations = map[string]Operation{}
+// Encode is run.json: indented, with empty lists rather than null, and with "<" in a
+// threshold left readable. It leaves the run as it is.
+func (r *Run) Encode() ([]byte, error) {
+	run := *r
+	run.Schema = Schema
+	if run.Operations == nil {
+		run.Operations = map[string]Operation{}
 	}
-	if r.Faults == nil {
-		r.Faults = []Fault{}
+	if run.Faults == nil {
+		run.Faults = []Fault{}
 	}
-	if r.Thresholds == nil {
-		r.Thresholds = []ThresholdResult{}
+	if run.Thresholds == nil {
+		run.Thresholds = []ThresholdResult{}
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	err := enc.Encode(&r)
+	err := enc.Encode(&run)
 	return buf.Bytes(), err
-}
-
-// ReadRun reads dir's run.json. Fields it does not know are left aside, as a
-// later version may have added them; another schema is an error.
-func ReadRun(dir string) (*Run, error) {
-	path := filepath.Join(dir, RunFile)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read run: %w", err)
-	}
-	var run Run
-	if err := json.Unmarshal(data, &run); err != nil {
-		return nil, fmt.Errorf("read run %s: %w", path, err)
-	}
-	if run.Schema != Schema {
-		return nil, fmt.Errorf("read run %s: schema is %q, expected %q", path, run.Schema, Schema)
-	}
-	run.Dir = dir
-	return &run, nil
-}
-
-// ReadMeasurements reads the histograms in dir, of the operations that have them.
-func ReadMeasurements(dir string) (Measurements, error) {
-	measured := make(Measurements)
-	for _, op := range Ops() {
-		response, err := readHistogram(filepath.Join(dir, op.String()+responseSuffix))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		service, err := readHistogram(filepath.Join(dir, op.String()+serviceSuffix))
-		if err != nil {
-			return nil, err
-		}
-		measured[op] = Measurement{Response: response, Service: service}
-	}
-	return measured, nil
 }
 
 func writeMeasurement(dir string, op Op, run *Run, measured Measurements) error {
@@ -212,45 +175,20 @@ func encodePieces(pieces []Piece, run *Run) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// readHistogram reads a histogram log and merges its intervals.
-func readHistogram(path string) (*hdrhistogram.Histogram, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read histogram: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	reader := hdrhistogram.NewHistogramLogReader(file)
-	merged, intervals := newHistogram(), 0
-	for {
-		h, err := reader.NextIntervalHistogram()
-		if err != nil {
-			return nil, fmt.Errorf("read histogram %s: %w", path, err)
-		}
-		if h == nil {
-			break
-		}
-		if dropped := merged.Merge(h); dropped > 0 {
-			return nil, fmt.Errorf("read histogram %s: %d values are out of range", path, dropped)
-		}
-		intervals++
-	}
-	if intervals == 0 {
-		return nil, fmt.Errorf("read histogram %s: no histogram in it", path)
-	}
-	return merged, nil
-}
+var seriesColumns = []string{"at_s", "count", "rate_per_s", "active_sessions", "p50_ms", "p99_ms", "errors", "denied", "phase", "stolen"}
 
-// encodeSeries writes one row an interval; a percentile of nothing is an empty cell.
+// encodeSeries writes one row an interval; a percentile of nothing, or one that is not
+// known, is an empty cell.
 func encodeSeries(series []Interval) ([]byte, error) {
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
-	rows := [][]string{{"at_s", "count", "rate_per_s", "active_sessions", "p50_ms", "p99_ms", "errors", "denied", "phase", "stolen"}}
+	rows := [][]string{seriesColumns}
 	for _, in := range series {
 		p50, p99, stolen := "", "", ""
 		if in.Stolen != nil {
 			stolen = formatFloat(*in.Stolen)
 		}
-		if in.Count > 0 {
+		if in.Count > 0 && !math.IsNaN(in.P50MS) {
 			p50, p99 = formatFloat(in.P50MS), formatFloat(in.P99MS)
 		}
 		rows = append(rows, []string{

@@ -185,7 +185,7 @@ type Interval struct {
 	Count          int64    `json:"count"`
 	RatePerS       float64  `json:"rate_per_s"`
 	ActiveSessions int64    `json:"active_sessions"`
-	P50MS          float64  `json:"p50_ms"` // response time
+	P50MS          float64  `json:"p50_ms"` // response time; NaN: not known, of a joined run
 	P99MS          float64  `json:"p99_ms"`
 	Errors         int64    `json:"errors"` // also what a driver gave up unsent, which Count has not
 	Denied         int64    `json:"denied"`

@@ -65,6 +65,8 @@ type Run struct {
 
 	ConvergedAfterMS *float64 `json:"converged_after_ms,omitempty"` // from the end of the last fault to a write; nil: none, or no fault
 
+	Parts []Part `json:"parts,omitempty"` // what it was joined of; empty: it was played as one
+
 	Verdict    Verdict `json:"verdict"`
 	VoidReason string  `json:"void_reason,omitempty"` // why, when Verdict is void
 

@@ -28,7 +28,7 @@ func TestRunHasTheContractsFields(t *testing.T) {
 	if err := dec.Decode(&run); err != nil {
 		t.Fatalf("the contract's run.json does not decode: %v", err)
 	}
-	encoded, err := encodeRun(&run)
+	encoded, err := run.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func requireContains(t *testing.T, path string, want, got any) {
 }
 
 func TestNothingCheckedIsNullInRunJSON(t *testing.T) {
-	encoded, err := encodeRun(&Run{Faults: []Fault{{Kind: "kill-leader"}}, Thresholds: []ThresholdResult{{Expression: "p(99)<5"}}})
+	encoded, err := (&Run{Faults: []Fault{{Kind: "kill-leader"}}, Thresholds: []ThresholdResult{{Expression: "p(99)<5"}}}).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

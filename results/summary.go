@@ -28,6 +28,7 @@ func Summary(w io.Writer, run *Run, color bool) error {
 	p.load(run)
 	p.faults(run)
 	p.audit(&run.Audit, run.Target.Design)
+	p.parts(run)
 	if run.Dir != "" {
 		p.line("")
 		p.line("  %s %s", p.dim("run folder"), run.Dir)
@@ -94,6 +95,8 @@ func (p *printer) header(run *Run) {
 		plan = "trace " + run.Trace
 	case run.Segment != "":
 		plan += ", part " + run.Segment
+	case len(run.Parts) > 0:
+		plan += fmt.Sprintf(", joined of %d parts", len(run.Parts))
 	}
 	design := run.Target.Design
 	if run.Target.LogStore == "wal" {
@@ -334,6 +337,19 @@ func (p *printer) load(run *Run) {
 		p.line("    %s all were taken for %s of the requests: raise load.connections if the target does not explain it",
 			p.leader("connections"), p.yellow(formatShare(g.ConnectionsBusy)))
 	}
+}
+
+// parts tells what a joined run was made of.
+func (p *printer) parts(run *Run) {
+	if len(run.Parts) == 0 {
+		return
+	}
+	p.section("PARTS")
+	for _, part := range run.Parts {
+		p.line("    %s %s, began after %s, %s, %s by itself", p.leader(part.Segment), part.Folder,
+			formatMS(float64(part.StartedAt.Sub(run.StartedAt).Microseconds())/1000), formatMS(part.DurationS*1000), part.Verdict)
+	}
+	p.line("    %s rates are added, active sessions second by second; the generator's figures are the worst part's", p.dim("·"))
 }
 
 func (p *printer) faults(run *Run) {

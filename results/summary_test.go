@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,7 +57,16 @@ func summarySamples() map[string]*Run {
 	void.Operations, void.Thresholds, void.Faults = nil, nil, nil
 	void.Audit.Linearizable, void.Audit.Linearizability = nil, Linearizability{}
 
-	return map[string]*Run{"passed": passed, "failed": failed, "violated": violated, "void": void}
+	joined := sampleRun()
+	joined.Target = Target{Design: External, Nodes: 3}
+	joined.Faults = nil
+	joined.Dir = "runs/whole"
+	joined.Parts = []Part{
+		{Segment: "1/2", Folder: "runs/a", StartedAt: joined.StartedAt, DurationS: 60, Verdict: VerdictPass},
+		{Segment: "2/2", Folder: "runs/b", StartedAt: joined.StartedAt.Add(1234 * time.Millisecond), DurationS: 58.8, Verdict: VerdictFail},
+	}
+
+	return map[string]*Run{"passed": passed, "failed": failed, "violated": violated, "void": void, "joined": joined}
 }
 
 func TestSummaryGolden(t *testing.T) {

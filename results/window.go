@@ -124,6 +124,7 @@ type windows struct {
 type Piece struct {
 	StartUS, EndUS    int64 // from the start of the run
 	Op                Op
+	Count             int64 // of response times
 	Response, Service []byte
 }
 
@@ -195,7 +196,7 @@ func (w *windows) end(nowUS int64) {
 }
 
 func encodePiece(op Op, t *tally, startUS, endUS int64) (piece Piece, err error) {
-	piece = Piece{StartUS: startUS, EndUS: endUS, Op: op}
+	piece = Piece{StartUS: startUS, EndUS: endUS, Op: op, Count: t.count}
 	if piece.Response, err = t.response.Encode(hdrhistogram.V2CompressedEncodingCookieBase); err != nil {
 		return piece, fmt.Errorf("encode a window's histogram: %w", err)
 	}
@@ -232,6 +233,10 @@ func (r *Recorder) Timeline() (Timeline, error) {
 	defer r.intervalMu.Unlock()
 	w := &r.windows
 	w.end(r.intervalStartUS)
+	return w.timeline(), w.err
+}
+
+func (w *windows) timeline() Timeline {
 	told := Timeline{Windows: slices.Clone(w.ended), Phases: make(map[string]Phase, len(w.phases)), Pieces: slices.Clone(w.pieces)}
 	for name, p := range w.phases {
 		named := Phase{Seconds: round3(p.seconds), Operations: map[string]Operation{}}
@@ -245,5 +250,5 @@ func (r *Recorder) Timeline() (Timeline, error) {
 		named.ResponseMS = percentiles(w.all)
 		told.Phases[name] = named
 	}
-	return told, w.err
+	return told
 }

@@ -127,7 +127,7 @@ Begin with:  playhead run scenarios/prime-time.yaml`,
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newRun(), newSimulate(), newCapacity(), newImport(), newReplay(), newCluster(), newRecover(), newToken())
+	root.AddCommand(newServe(), newRun(), newSimulate(), newCapacity(), newReport(), newImport(), newReplay(), newCluster(), newRecover(), newToken())
 	return root
 }
 

@@ -146,7 +146,7 @@ func (r *runner) scaled(d time.Duration) time.Duration {
 }
 
 func (r *runner) run(ctx context.Context) (err error) {
-	if err := r.makeDir(); err != nil {
+	if err := makeDir(r.dir); err != nil {
 		return err
 	}
 	growInHugePages()
@@ -203,15 +203,15 @@ func (r *runner) salt() uint64 {
 	return salt
 }
 
-// makeDir makes the run's folder. One that holds a run is not touched: its record is
+// makeDir makes a run's folder. One that holds a run is not touched: its record is
 // lost to nobody, and a run that fails leaves no other's verdict behind.
-func (r *runner) makeDir() error {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the run's directory (--out names another): %w", err)
 	}
-	switch _, err := os.Stat(filepath.Join(r.dir, results.RunFile)); {
+	switch _, err := os.Stat(filepath.Join(dir, results.RunFile)); {
 	case err == nil:
-		return usageError{fmt.Errorf("%s holds a run already: name another directory with --out, or remove it", r.dir)}
+		return usageError{fmt.Errorf("%s holds a run already: name another directory with --out, or remove it", dir)}
 	case !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("look into the run's directory: %w", err)
 	}
@@ -437,7 +437,7 @@ func (r *runner) finish(record *results.Run, series []results.Interval, trouble 
 	files := results.Files{Measurements: measurements, Pieces: timeline.Pieces, Series: series, Scenario: r.scenario.Raw}
 	trouble = errors.Join(trouble, results.Write(r.dir, record, files))
 	r.progress.end()
-	if err := r.tell(record); err != nil {
+	if err := tell(r.out, record, r.options.json); err != nil {
 		trouble = errors.Join(trouble, err)
 	}
 	code := record.ExitCode()
@@ -450,16 +450,16 @@ func (r *runner) finish(record *results.Run, series []results.Interval, trouble 
 	return nil
 }
 
-// tell prints the run: its summary, or its record as it stands in the folder.
-func (r *runner) tell(record *results.Run) error {
-	if !r.options.json {
-		return results.Summary(r.out, record, isTerminal(r.out))
+// tell prints a run: its summary, or its record as it stands in its folder.
+func tell(out io.Writer, record *results.Run, asJSON bool) error {
+	if !asJSON {
+		return results.Summary(out, record, isTerminal(out))
 	}
-	text, err := os.ReadFile(filepath.Join(r.dir, results.RunFile))
+	text, err := record.Encode()
 	if err != nil {
-		return fmt.Errorf("read the run back: %w", err)
+		return fmt.Errorf("encode %s: %w", results.RunFile, err)
 	}
-	_, err = r.out.Write(text)
+	_, err = out.Write(text)
 	return err
 }
 

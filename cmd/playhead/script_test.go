@@ -46,7 +46,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("ARCHIVE", archive)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip, "violated": violated, "acknowledged": acknowledged},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip, "violated": violated, "acknowledged": acknowledged, "part": part},
 	})
 }
 
