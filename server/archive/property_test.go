@@ -102,7 +102,7 @@ func (m *model) gap() {
 // not synced, and some of what was, once more.
 func (m *model) crash() {
 	path, size, held := m.w.path, m.w.size, m.w.file != nil
-	clean := !m.w.dirty
+	clean := m.w.unsynced == 0
 	m.do(m.w.crash())
 	if held && !clean && rapid.Bool().Draw(m.t, "torn") {
 		b, err := os.ReadFile(path)

@@ -22,6 +22,10 @@ const (
 	fileMode = 0o644
 )
 
+// syncedAtOnce is how many bytes wait for an fsync at most: the log's own would wait behind
+// a whole segment, and the nodes of a cluster seal theirs at the same moment.
+const syncedAtOnce = 4 << 20
+
 // Options say how an archive is kept. The zero value of a field is its default.
 type Options struct {
 	SegmentBytes int64            // a segment is sealed at this size; DefaultSegmentBytes, or an eighth of KeepBytes if that is less
@@ -73,7 +77,7 @@ type Writer struct {
 	frames   uint64
 	oldestMS int64 // of its first frame
 	newestMS int64
-	dirty    bool // there is something to fsync
+	unsynced int64 // bytes that are written and not fsynced
 
 	sealed []sealedSegment // oldest first
 	total  int64           // bytes of them
@@ -160,13 +164,21 @@ func (w *Writer) Sync() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	if w.dirty {
-		if err := w.file.Sync(); err != nil {
-			return w.fail(fmt.Errorf("fsync the archive's segment %s: %w", w.path, err))
-		}
-		w.dirty = false
+	if err := w.syncFile(); err != nil {
+		return w.fail(err)
 	}
 	return w.expire()
+}
+
+func (w *Writer) syncFile() error {
+	if w.unsynced == 0 {
+		return nil
+	}
+	if err := w.file.Sync(); err != nil {
+		return fmt.Errorf("fsync the archive's segment %s: %w", w.path, err)
+	}
+	w.unsynced = 0
+	return nil
 }
 
 // Close syncs and lets go of the files. It must be called, also after an error.
@@ -271,13 +283,15 @@ func (w *Writer) put(h frameHeader, payload []byte) error {
 }
 
 func (w *Writer) append(b []byte) error {
-	w.dirty = true
 	if _, err := w.file.Write(b); err != nil {
 		return fmt.Errorf("write the archive's segment %s: %w", w.path, err)
 	}
 	w.size += int64(len(b))
 	w.sum = crc32.Update(w.sum, castagnoli, b)
-	return nil
+	if w.unsynced += int64(len(b)); w.unsynced < syncedAtOnce {
+		return nil
+	}
+	return w.syncFile()
 }
 
 // begin makes the next segment.
@@ -308,7 +322,7 @@ func (w *Writer) seal() error {
 	}
 	w.sealed = append(w.sealed, sealedSegment{w.path, w.size, w.newestMS})
 	w.total += w.size
-	w.file, w.encoder, w.size, w.dirty = nil, nil, 0, false
+	w.file, w.encoder, w.size, w.unsynced = nil, nil, 0, 0
 	return nil
 }
 
