@@ -43,7 +43,8 @@ func growInHugePages() {
 // not touched: 0 where they are counted, since too many would end the process.
 func memoryToReserve() uint64 {
 	var machine unix.Sysinfo_t
-	if textOf("/proc/sys/vm/overcommit_memory") != "0" && textOf("/proc/sys/vm/overcommit_memory") != "1" ||
+	counted := textOf("/proc/sys/vm/overcommit_memory")
+	if counted != "0" && counted != "1" ||
 		textOf("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") != strconv.Itoa(hugePage) ||
 		strings.Contains(os.Getenv("GODEBUG"), "disablethp=1") || unix.Sysinfo(&machine) != nil {
 		return 0

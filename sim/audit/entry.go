@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/playhead-load/playhead/sim/random"
 	"github.com/playhead-load/playhead/viewing"
 )
 
@@ -83,9 +84,7 @@ func HashBitrates(rates []viewing.Bitrate) uint64 {
 		for _, c := range []byte(rates[i].Kbps) {
 			h = (h ^ uint64(c)) * 1099511628211
 		}
-		h ^= uint64(rates[i].PlayedMS) * 0x9e3779b97f4a7c15
-		h = (h ^ h>>29) * 0xbf58476d1ce4e5b9 // SplitMix64
-		sum += h ^ h>>32
+		sum += random.Mix(random.Mix(h) + uint64(rates[i].PlayedMS))
 	}
 	return sum
 }

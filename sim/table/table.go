@@ -2,7 +2,11 @@
 // order: each look waits for memory once, where a map of Go's waits about three times.
 package table
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/playhead-load/playhead/sim/random"
+)
 
 // shards grow one by one, so that no insertion waits for the whole table to grow.
 const (
@@ -27,13 +31,6 @@ type slot[V any] struct {
 	value V
 }
 
-// hash spreads keys that follow one another over all bits (Knuth's multiplicative
-// hashing, after a fold for keys that differ in their upper half alone).
-func hash(key uint64) uint64 {
-	key ^= key >> 32
-	return key * 0x9e3779b97f4a7c15
-}
-
 // place is where a key's slot, or the free one that it would have, is looked for first.
 func (s *shard[V]) place(h uint64) int {
 	return int(h >> (64 - shardBits - uint(bits.Len(uint(len(s.slots)-1)))) & uint64(len(s.slots)-1))
@@ -51,7 +48,7 @@ func (t *Table[V]) Len() (n int) {
 
 // Find is where a key's value is, until the next change of the table; nil: it is not there.
 func (t *Table[V]) Find(key uint64) *V {
-	h := hash(key)
+	h := random.Mix(key)
 	s := t.shard(h)
 	if s.slots == nil {
 		return nil
@@ -69,7 +66,7 @@ func (t *Table[V]) Find(key uint64) *V {
 // Add is where the value of a key is that was not there, until the next change of the
 // table. It is zero at first. The key must be above 0.
 func (t *Table[V]) Add(key uint64) *V {
-	h := hash(key)
+	h := random.Mix(key)
 	s := t.shard(h)
 	if s.taken >= len(s.slots)/4*3 {
 		s.grow()
@@ -93,7 +90,7 @@ func (s *shard[V]) grow() {
 	s.slots = make([]slot[V], max(leastSlots, 2*len(before)))
 	for i := range before {
 		if before[i].key != 0 {
-			*s.free(hash(before[i].key)) = before[i]
+			*s.free(random.Mix(before[i].key)) = before[i]
 		}
 	}
 }
@@ -101,7 +98,7 @@ func (s *shard[V]) grow() {
 // Remove takes a key out, if it is there. What had to make way for it moves up (Knuth,
 // volume 3, algorithm 6.4R), so that there are no gaps to look through.
 func (t *Table[V]) Remove(key uint64) {
-	h := hash(key)
+	h := random.Mix(key)
 	s := t.shard(h)
 	if s.slots == nil {
 		return
@@ -116,7 +113,7 @@ func (t *Table[V]) Remove(key uint64) {
 	}
 	s.taken--
 	for i := (gap + 1) & mask; s.slots[i].key != 0; i = (i + 1) & mask {
-		if home := s.place(hash(s.slots[i].key)); (i-home)&mask >= (i-gap)&mask {
+		if home := s.place(random.Mix(s.slots[i].key)); (i-home)&mask >= (i-gap)&mask {
 			s.slots[gap] = s.slots[i]
 			gap = i
 		}

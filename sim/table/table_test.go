@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/playhead-load/playhead/sim/random"
 )
 
 // TestTable: what a table says is what a map of Go's says, whatever is put in and taken
@@ -74,7 +76,7 @@ func TestCrowded(t *testing.T) {
 // crowdOf is so many keys of the last shard.
 func crowdOf(n int) (keys []uint64) {
 	for key := uint64(1); len(keys) < n; key++ {
-		if hash(key)>>(64-shardBits) == shardCount-1 {
+		if random.Mix(key)>>(64-shardBits) == shardCount-1 {
 			keys = append(keys, key)
 		}
 	}
