@@ -234,7 +234,7 @@ var errStopped = errors.New("the node is closing")
 
 const (
 	restEvery   = 4 << 20 // bytes of a state that are written at once,
-	restTimes   = 2       // and then not for so many times as long as they took,
+	restTimes   = 4       // and then not for so many times as long as they took,
 	longestRest = 2 * time.Second
 )
 
@@ -254,7 +254,7 @@ func (s *stoppableWriter) Write(p []byte) (int, error) {
 }
 
 // backgroundWriter writes a long snapshot beside a node's work: with rests, so that the
-// state takes a third of a processor and of the disk at most.
+// state takes a fifth of a processor and of the disk at most.
 type backgroundWriter struct {
 	stoppableWriter
 	written  int // since the last rest,

@@ -134,7 +134,7 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 	if err := n.checkPromise(snapshots); err != nil {
 		return err
 	}
-	n.snapshots, snapshots.disk = snapshots, n.cfg.Disk
+	n.snapshots, snapshots.disk, snapshots.removal.stop = snapshots, n.cfg.Disk, n.closing
 	hasState, err := hraft.HasExistingState(n.store, n.store, snapshots)
 	if err != nil {
 		return fmt.Errorf("look for existing state: %w", err)
@@ -399,6 +399,7 @@ func (n *Node) shutDown() {
 	err := stopped.Error()
 	n.trans.end()
 	n.background.Wait()
+	n.snapshots.removal.under.Wait()
 	n.batcher.abandon()
 	n.closeErr = errors.Join(err, muxErr, n.store.Close())
 	close(n.closed)

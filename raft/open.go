@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -64,9 +66,10 @@ func openDiskStore(cfg Config, logger hclog.Logger) (*diskStore, error) {
 		}
 		return nil, err
 	}
-	s := &diskStore{kept: kept, kind: kind, promise: promised, file: func(uint64) string { return tree }}
+	s := &diskStore{kept: kept, kind: kind, promise: promised, file: func(uint64) string { return tree }, piece: pieceOfTree}
 	if kind == LogStoreWAL {
 		s.file = func(index uint64) string { return segmentFile(dir, index) }
+		s.piece = func(from uint64) uint64 { return lastOfSegment(dir, from) }
 	}
 	if err := s.open(cfg, tree); err != nil {
 		err = errors.Join(err, kept.Close())
@@ -178,14 +181,36 @@ func openWAL(cfg Config, dir string, logger hclog.Logger) (kept keptLog, err err
 // segmentFile is the segment that holds an entry; the directory when there is none.
 func segmentFile(dir string, index uint64) string {
 	found := filepath.Join(dir, walDir)
-	segments, _ := filepath.Glob(filepath.Join(found, "*.wal")) // in the order of their first index
-	for _, segment := range segments {
-		var first, id uint64
-		if n, _ := fmt.Sscanf(filepath.Base(segment), "%020d-%016x.wal", &first, &id); n == 2 && first <= index {
-			found = segment
+	for path, first := range segmentsOf(dir) {
+		if first <= index {
+			found = path
 		}
 	}
 	return found
+}
+
+// lastOfSegment is the last entry of the segment that holds an entry; no end is known of
+// the newest.
+func lastOfSegment(dir string, index uint64) uint64 {
+	for _, first := range segmentsOf(dir) {
+		if first > index {
+			return first - 1
+		}
+	}
+	return math.MaxUint64
+}
+
+// segmentsOf is the segments on disk, each with its first entry, in their order.
+func segmentsOf(dir string) iter.Seq2[string, uint64] {
+	return func(yield func(path string, first uint64) bool) {
+		paths, _ := filepath.Glob(filepath.Join(dir, walDir, "*.wal")) // names begin with the index
+		for _, path := range paths {
+			var first, id uint64
+			if n, _ := fmt.Sscanf(filepath.Base(path), "%020d-%016x.wal", &first, &id); n == 2 && !yield(path, first) {
+				return
+			}
+		}
+	}
 }
 
 // checkTreeFile refuses a B+tree file that is damaged or in use.

@@ -62,6 +62,8 @@ type snapshotStore struct {
 	promise *promise
 	disk    *Disk                        // that they are written to; nil: as it is
 	sending string                       // directory of the files that are being sent
+	opened  atomic.Int64                 // snapshots that are being read
+	removal removal                      // of those that are old
 	damaged atomic.Pointer[func(error)]  // told of damage found by sending; nil while the node starts
 	refused atomic.Pointer[error]        // the first that was found damaged
 	failed  atomic.Pointer[error]        // the first that was not restored for another reason
@@ -115,6 +117,7 @@ func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snap
 		return nil, fmt.Errorf("open the snapshots: %w", err)
 	}
 	s := &snapshotStore{FileSnapshotStore: under, dir: filepath.Join(dataDir, "snapshots"), promise: promise, sending: filepath.Join(dataDir, "sending")}
+	s.removal.dir = filepath.Join(dataDir, "removing")
 	known, err := under.List()
 	if err != nil {
 		return nil, fmt.Errorf("list the snapshots: %w", err)
@@ -145,7 +148,7 @@ func (s *snapshotStore) removeLeft(known []*hraft.SnapshotMeta) error {
 			}
 		}
 	}
-	return os.RemoveAll(s.sending)
+	return errors.Join(os.RemoveAll(s.sending), os.RemoveAll(s.removal.dir))
 }
 
 // olderID compares ids; false for what is none.
@@ -260,12 +263,15 @@ func (s *snapshotStore) before() (dir string, claim snapshotClaim) {
 // whoever sends it to a peer, or by this node's machine, that says so (see
 // openedSnapshot.restore).
 func (s *snapshotStore) Open(id string) (*hraft.SnapshotMeta, io.ReadCloser, error) {
+	s.opened.Add(1)
 	meta, state, err := s.FileSnapshotStore.Open(id)
 	if err != nil {
+		s.opened.Add(-1)
 		return nil, nil, s.refuse(id, err)
 	}
 	opened, err := s.verify(id, meta, state)
 	if err != nil {
+		s.opened.Add(-1)
 		return nil, nil, s.refuse(id, errors.Join(err, state.Close()))
 	}
 	return meta, opened, nil

@@ -51,6 +51,7 @@ type diskStore struct {
 	kept    keptLog
 	kind    string                    // LogStoreBoltDB or LogStoreWAL
 	file    func(index uint64) string // that holds the entry
+	piece   func(from uint64) uint64  // the last entry of those that are deleted together
 	promise *promise
 
 	applied        func() uint64               // index the state machine shows; nil: 0
@@ -166,14 +167,16 @@ func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 			}
 		}
 	}
-	if first, err := s.kept.FirstIndex(); err != nil || from > first || s.kind != LogStoreBoltDB {
+	if first, err := s.kept.FirstIndex(); err != nil || from > first {
 		return s.kept.DeleteRange(from, to) // the end of the log goes at once, or it would have a hole
 	}
-	for appends := s.appends.Load(); from <= to; from += deletedAtOnce {
+	for appends := s.appends.Load(); from <= to; {
 		begun := time.Now()
-		if err := s.kept.DeleteRange(from, min(from+deletedAtOnce-1, to)); err != nil {
+		last := min(s.piece(from), to)
+		if err := s.deletePiece(from, last); err != nil {
 			return err
 		}
+		from = last + 1
 		if now := s.appends.Load(); now != appends {
 			appends = now
 			s.giveWay(deletionPause * time.Since(begun))
@@ -182,13 +185,25 @@ func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 	return nil
 }
 
-// The beginning of a B+tree is deleted in pieces, for which appends wait. While there
-// are any, each piece is followed by a pause of so many times what it took: the lock
-// within goes to whom it pleases.
+// The beginning of the log is deleted in pieces, for which appends wait: some entries of
+// a B+tree, or a segment of the WAL. While there are any, each piece is followed by a
+// pause of so many times what it took: the lock within goes to whom it pleases.
 const (
-	deletedAtOnce = 32 // entries
+	deletedAtOnce = 32 // entries of a B+tree
 	deletionPause = 3
 )
+
+// pieceOfTree is the last entry of a piece of a B+tree that begins with an entry.
+func pieceOfTree(from uint64) (last uint64) { return from + deletedAtOnce - 1 }
+
+// deletePiece ends when the disk has taken back what the piece took: the system would
+// put that off, and do it for all of them in one, with every append behind it.
+func (s *diskStore) deletePiece(from, to uint64) error {
+	if err := s.kept.DeleteRange(from, to); err != nil || s.kind != LogStoreWAL {
+		return err
+	}
+	return syncDir(s.file(0))
+}
 
 func (s *diskStore) giveWay(to time.Duration) {
 	timer := time.NewTimer(to)

@@ -295,6 +295,54 @@ func TestLongBeginningIsDeleted(t *testing.T) {
 	})
 }
 
+// pieces remembers how many segments each deletion left.
+type pieces struct {
+	keptLog
+	dir  string
+	left []int
+}
+
+func (p *pieces) DeleteRange(from, to uint64) error {
+	err := p.keptLog.DeleteRange(from, to)
+	p.left = append(p.left, countSegments(p.dir))
+	return err
+}
+
+func countSegments(dir string) (n int) {
+	for range segmentsOf(dir) {
+		n++
+	}
+	return n
+}
+
+// A beginning that fills many segments goes one segment at a time, for the disk's sake.
+func TestLongBeginningIsDeletedBySegments(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir, LogStoreWAL)
+	defer s.Close()
+	const entries = 400
+	appendEntries(t, s, 1, 1, entries)
+	segments := countSegments(dir)
+	p := &pieces{keptLog: s.kept, dir: dir}
+	s.kept = p
+	if err := s.DeleteRange(1, entries-1); err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range p.left {
+		if left < segments-1 {
+			t.Fatalf("of %d segments %v were left after each deletion, want one less each time", segments, p.left)
+		}
+		segments = left
+	}
+	if len(p.left) < 4 || segments > 2 {
+		t.Errorf("%v segments were left after each deletion, want four of them at least, and no more than the newest in the end", p.left)
+	}
+	if first, err := s.FirstIndex(); first != entries || err != nil {
+		t.Errorf("the log begins at %d (%v), want %d", first, err, entries)
+	}
+}
+
 // A snapshot that lets the whole log go does not take back that its entries
 // were promised; one that lets go of the beginning neither.
 func TestCompactionKeepsThePromise(t *testing.T) {

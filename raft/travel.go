@@ -48,6 +48,7 @@ type openedSnapshot struct {
 	travel io.Reader    // nil: not begun
 	rest   *filesReader // of travel
 	linked string       // directory; "": none
+	closed bool
 }
 
 // dir is where the files are.
@@ -126,6 +127,10 @@ func (o *openedSnapshot) notRestored(why error) {
 
 // Close implements io.Closer.
 func (o *openedSnapshot) Close() error {
+	if !o.closed {
+		o.closed = true
+		o.store.opened.Add(-1)
+	}
 	err := o.under.Close()
 	if o.rest != nil {
 		err = errors.Join(err, o.rest.close())

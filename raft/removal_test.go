@@ -1,0 +1,110 @@
+package raft
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// takeLarge writes a snapshot whose state takes several pieces.
+func takeLarge(t *testing.T, s *snapshotStore, index uint64) (id string) {
+	t.Helper()
+	sink := newSink(t, s, index)
+	_, err := sink.Write(bytes.Repeat([]byte{byte(index)}, 2*removedAtOnce+1))
+	mustDo(t, err, sink.Close())
+	return sink.ID()
+}
+
+func stateOf(s *snapshotStore, id string) string { return filepath.Join(s.dir, id, "state.bin") }
+
+// TestOldSnapshotGoesByPieces: the library does not remove it, two are kept at any time,
+// and in the end nothing is left.
+func TestOldSnapshotGoesByPieces(t *testing.T) {
+	t.Parallel()
+	s := openTestSnapshots(t, t.TempDir())
+	s.removal.stop = make(chan struct{})
+	oldest := takeLarge(t, s, 1)
+	second := takeLarge(t, s, 2)
+	reads, err := os.Open(stateOf(s, oldest)) // sees it become shorter
+	mustDo(t, err)
+	defer reads.Close()
+	third := takeLarge(t, s, 3)
+	s.removal.under.Wait()
+	if got := snapshotsIn(t, s); !slices.Equal(got, []string{second, third}) {
+		t.Errorf("kept: %q, want %q", got, []string{second, third})
+	}
+	if info, err := reads.Stat(); err != nil || info.Size() > removedAtOnce+1<<10 {
+		t.Errorf("the old state has %d bytes left (%v), want no more than a piece when it was removed", info.Size(), err)
+	}
+	if left, err := os.ReadDir(s.removal.dir); err != nil || len(left) > 0 {
+		t.Errorf("left in %s: %v (%v)", s.removal.dir, left, err)
+	}
+}
+
+// TestOldSnapshotThatIsReadStaysWhole: it may be on its way to a slow follower.
+func TestOldSnapshotThatIsReadStaysWhole(t *testing.T) {
+	t.Parallel()
+	s := openTestSnapshots(t, t.TempDir())
+	s.removal.stop = make(chan struct{})
+	oldest := takeLarge(t, s, 1)
+	meta, from, err := s.Open(oldest)
+	mustDo(t, err)
+	takeLarge(t, s, 2)
+	takeLarge(t, s, 3)
+	s.removal.under.Wait()
+	data, err := io.ReadAll(from)
+	mustDo(t, err, from.Close())
+	if int64(len(data)) != meta.Size {
+		t.Errorf("%d bytes were read of a snapshot of %d", len(data), meta.Size)
+	}
+	if n := s.opened.Load(); n != 0 {
+		t.Errorf("%d snapshots are taken to be read", n)
+	}
+}
+
+// TestLinkedStateIsNotCut: somebody else's name for it, a backup's for instance.
+func TestLinkedStateIsNotCut(t *testing.T) {
+	t.Parallel()
+	s := openTestSnapshots(t, t.TempDir())
+	s.removal.stop = make(chan struct{})
+	oldest := takeLarge(t, s, 1)
+	before, err := os.Stat(stateOf(s, oldest))
+	mustDo(t, err)
+	backup := filepath.Join(t.TempDir(), "backup")
+	mustDo(t, os.Link(stateOf(s, oldest), backup))
+	takeLarge(t, s, 2)
+	takeLarge(t, s, 3)
+	s.removal.under.Wait()
+	if after, err := os.Stat(backup); err != nil || after.Size() != before.Size() {
+		t.Errorf("the backup has %v bytes (%v), want %d", after, err, before.Size())
+	}
+}
+
+// TestNodeThatClosesDoesNotWaitForARemoval: what is left goes when it starts again.
+func TestNodeThatClosesDoesNotWaitForARemoval(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openTestSnapshots(t, dir)
+	stop := make(chan struct{})
+	close(stop)
+	s.removal.stop = stop
+	for index := range uint64(4) {
+		takeLarge(t, s, index+1)
+	}
+	s.removal.under.Wait()
+	killed := filepath.Join(s.removal.dir, "1-1-1")
+	mustDo(t, os.MkdirAll(killed, 0o755), os.WriteFile(filepath.Join(killed, "state.bin"), []byte("half"), 0o644))
+	again, err := openSnapshots(dir, s.promise, hclog.NewNullLogger())
+	mustDo(t, err)
+	if _, err := os.Stat(again.removal.dir); !os.IsNotExist(err) {
+		t.Errorf("what a killed node was removing is still there: %v", err)
+	}
+	if got := snapshotsIn(t, again); len(got) != keptSnapshots {
+		t.Errorf("kept: %q", got)
+	}
+}
