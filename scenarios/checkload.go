@@ -29,7 +29,7 @@ var loadKeys = map[string]ExecutorName{
 func (d *decoder) load(root *mapping, l *Traffic) {
 	*l = Traffic{Timeout: 10 * time.Second, Executor: ByPopulation, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1, Skew: time.Hour}
 	m := d.section(root, "load", "connections", "timeout", "retry", "executor", "rate", "start_rate", "stages", "vus",
-		"batch", "linger", "encoding", "reads", "skewed", "skew", "repeated", "delayed")
+		"batch", "aggregators", "linger", "encoding", "reads", "skewed", "skew", "repeated", "delayed")
 	connections := int64(64)
 	d.whole(m, "connections", &connections, 1, MaxConnections)
 	l.Connections = int(connections)
@@ -39,6 +39,7 @@ func (d *decoder) load(root *mapping, l *Traffic) {
 	batch := int64(1)
 	d.whole(m, "batch", &batch, 1, MaxBatch)
 	l.Batch = int(batch)
+	d.aggregators(m, l)
 	d.duration(m, "linger", &l.Linger, 0)
 	d.choice(m, "encoding", &l.Encoding, []string{"json", "binary"})
 	if batch == 1 && l.Encoding == "binary" {
@@ -54,6 +55,18 @@ func (d *decoder) load(root *mapping, l *Traffic) {
 			d.at(m.value(key), "%s is of events that are requests of their own, and load.batch is %d", m.field(key), batch)
 		}
 	}
+}
+
+func (d *decoder) aggregators(m *mapping, l *Traffic) {
+	if l.Batch == 1 {
+		if m.value("aggregators") != nil {
+			d.at(m.value("aggregators"), "%s is of events in batches, and load.batch is 1", m.field("aggregators"))
+		}
+		return
+	}
+	aggregators := int64(l.Connections)
+	d.whole(m, "aggregators", &aggregators, 1, aggregators)
+	l.Aggregators = int(aggregators)
 }
 
 func (d *decoder) retry(load *mapping, r *Retry) {

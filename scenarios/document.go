@@ -51,6 +51,7 @@ type loadDocument struct {
 	Stages      []stageDocument `yaml:"stages,omitempty"`
 	VUs         int             `yaml:"vus,omitempty"`
 	Batch       int             `yaml:"batch"`
+	Aggregators int             `yaml:"aggregators,omitempty"`
 	Linger      string          `yaml:"linger"`
 	Encoding    string          `yaml:"encoding"`
 	Reads       float64         `yaml:"reads"`
@@ -76,7 +77,7 @@ func (l *Traffic) document() loadDocument {
 	d := loadDocument{
 		Connections: l.Connections, Timeout: l.Timeout.String(), Executor: l.Executor, VUs: l.VUs,
 		Retry: retryDocument{l.Retry.Tries, l.Retry.Wait.String(), l.Retry.Multiplier, l.Retry.Jitter},
-		Batch: l.Batch, Linger: l.Linger.String(), Encoding: l.Encoding, Reads: l.Reads,
+		Batch: l.Batch, Aggregators: l.Aggregators, Linger: l.Linger.String(), Encoding: l.Encoding, Reads: l.Reads,
 		Skewed: l.Skewed, Repeated: l.Repeated, Delayed: l.Delayed,
 	}
 	if l.Skewed > 0 {

@@ -25,7 +25,7 @@ duration: 50s
 warm_up: 8s
 time_scale: 30
 target: {design: raft, nodes: 5, keepalive: 30s, lease: 90s, default_streams: 4, log_store: wal}
-load: {connections: 32, timeout: 3s, retry: {tries: 5, wait: 250ms, multiplier: 2, jitter: 0.5}, executor: ramping-arrival-rate, start_rate: 10, stages: [{duration: 20s, target: 100}], batch: 50, linger: 5ms, encoding: binary, reads: 0.5, skewed: 0.2, skew: 30m}
+load: {connections: 32, timeout: 3s, retry: {tries: 5, wait: 250ms, multiplier: 2, jitter: 0.5}, executor: ramping-arrival-rate, start_rate: 10, stages: [{duration: 20s, target: 100}], batch: 50, aggregators: 4, linger: 5ms, encoding: binary, reads: 0.5, skewed: 0.2, skew: 30m}
 audit: {read_back: 1/50}
 faults: [{at: 20s, kind: kill-leader, restart_after: 5s}]
 thresholds:
@@ -41,7 +41,7 @@ thresholds:
 		Load: Traffic{
 			Connections: 32, Timeout: 3 * time.Second, Executor: RampingRate, Rate: 10,
 			Retry:  Retry{5, 250 * time.Millisecond, 2, 0.5},
-			Stages: []Stage{{20 * time.Second, 100}}, Batch: 50, Linger: 5 * time.Millisecond, Encoding: "binary", Reads: 0.5,
+			Stages: []Stage{{20 * time.Second, 100}}, Batch: 50, Aggregators: 4, Linger: 5 * time.Millisecond, Encoding: "binary", Reads: 0.5,
 			Skewed: 0.2, Skew: 30 * time.Minute,
 		},
 		Audit:  Audit{ReadBack: 1.0 / 50},

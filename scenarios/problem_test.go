@@ -40,7 +40,7 @@ var badScenarios = []struct {
 1:1: unknown key "nmae", did you mean "name"?
 5:3: unknown key "node" in target, did you mean "nodes"?
 6:8: unknown key "timeouts" in load, did you mean "timeout"?
-6:22: unknown key "velocity" in load, expected connections, timeout, retry, executor, rate, start_rate, stages, vus, batch, linger, encoding, reads, skewed, skew, repeated or delayed
+6:22: unknown key "velocity" in load, expected connections, timeout, retry, executor, rate, start_rate, stages, vus, batch, aggregators, linger, encoding, reads, skewed, skew, repeated or delayed
 10:5: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
 11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, audit, faults or thresholds`},
 	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<2\"]\n", `
@@ -103,6 +103,10 @@ var badScenarios = []struct {
 3:42: load.delayed: expected a share from 0 to 1, got 2
 3:42: load.delayed is of events that are requests of their own, and load.batch is 2
 3:51: load.skew: expected a duration of 1ms or more, got "0s"`},
+	{"aggregators without batches", "name: x\n" + population + "load: {aggregators: 2}\n", `
+3:21: load.aggregators is of events in batches, and load.batch is 1`},
+	{"more aggregators than connections", "name: x\n" + population + "load: {batch: 2, connections: 3, aggregators: 4}\n", `
+3:47: load.aggregators: expected a whole number from 1 to 3, got 4`},
 	{"executors", "name: x\n" + population + "load: {executor: constant-arrival-rate, vus: 3, reads: 2}\n", `
 3:18: load.executor: constant-arrival-rate needs load.rate
 3:46: load.vus is of the executor constant-vus, and load.executor is constant-arrival-rate

@@ -65,10 +65,11 @@ type Traffic struct {
 	Stages   []Stage      // of RampingRate
 	VUs      int          // of ConstantVUs: 1 … Connections
 
-	Batch    int           // events in a request at most, 1 … 10,000; default 1
-	Linger   time.Duration // how long an event waits for others, where Batch is above 1; default 10ms
-	Encoding string        // of a batch: json or binary; default json
-	Reads    float64       // share of the devices that ask, 0 … 1; default 1
+	Batch       int           // events in a request at most, 1 … 10,000; default 1
+	Aggregators int           // that share the connections, 1 … Connections; default Connections; 0 where Batch is 1
+	Linger      time.Duration // how long an event waits for others, where Batch is above 1; default 10ms
+	Encoding    string        // of a batch: json or binary; default json
+	Reads       float64       // share of the devices that ask, 0 … 1; default 1
 
 	Skewed   float64       // share of the devices whose clock is wrong, 0 … 1; default 0
 	Skew     time.Duration // by how much at most; default 1h

@@ -78,7 +78,7 @@ func executorOf(l *scenarios.Traffic) driver.Executor {
 }
 
 func batchOf(l *scenarios.Traffic) driver.Batch {
-	return driver.Batch{Events: l.Batch, Linger: l.Linger, Binary: l.Encoding == "binary"}
+	return driver.Batch{Events: l.Batch, Aggregators: l.Aggregators, Linger: l.Linger, Binary: l.Encoding == "binary"}
 }
 
 func flawsOf(s *scenarios.Scenario) driver.Flaws {

@@ -14,9 +14,10 @@ import (
 
 // Batch says how events are put together into requests.
 type Batch struct {
-	Events int           // at most, in a request, up to wire.MaxEvents; 0 and 1: each event is a request of its own
-	Linger time.Duration // how long an event waits for others, while its aggregator has nothing under way
-	Binary bool          // in the compact binary type, not in JSON
+	Events      int           // at most, in a request, up to wire.MaxEvents; 0 and 1: each event is a request of its own
+	Aggregators int           // that share the connections; 0: as many as connections
+	Linger      time.Duration // how long an event waits for others, while its aggregator could send it
+	Binary      bool          // in the compact binary type, not in JSON
 }
 
 // Limits of aggregators.
@@ -25,23 +26,27 @@ const (
 	batchBytes    = 3 << 20 // of a request's body, about: servers take 4 MiB
 )
 
-// aggregator gathers the events of some devices and sends them in batches, one at a
-// time, so that what a device says stays in order.
+// aggregator gathers the events of some devices and sends them in batches, several at a
+// time. What a device says stays in order: while an event of it is under way no other is
+// sent.
 type aggregator struct {
-	node   int
-	most   int      // events that may wait
-	events int      // that wait, those under way included
-	queue  []*batch // the first is under way or the next to be, the last takes events
-	busy   bool     // the first is under way,
-	waits  bool     // or waits to be sent again
-	spare  []*batch
+	node     int
+	most     int      // events that may wait
+	atOnce   int      // batches that may be under way
+	events   int      // that wait, those under way included
+	queue    []*batch // not sent yet; the last takes events
+	underway []*batch // sent and not ended: some may wait to be sent again
+	spare    []*batch
 }
 
 // batch is the events of one request.
 type batch struct {
+	of      *aggregator
+	node    int // that it was sent to last
 	body    []byte
 	entries []audit.Entry // of its events,
 	items   []item        // and what else there is of each
+	apart   int           // so many items' devices have nothing under way
 	firstUS int64         // when its first event was put into it
 	sentUS  int64
 	tries   int
@@ -55,10 +60,31 @@ type item struct {
 	measured bool
 }
 
-func newAggregators(count, nodes int) []aggregator {
+// devices is a set of devices.
+type devices []uint64
+
+func (s devices) has(device int32) bool {
+	word := int(device >> 6)
+	return word < len(s) && s[word]>>(device&63)&1 != 0
+}
+
+func (s *devices) add(device int32) {
+	for int(device>>6) >= len(*s) {
+		*s = append(*s, 0)
+	}
+	(*s)[device>>6] |= 1 << (device & 63)
+}
+
+func (s devices) remove(device int32) { s[device>>6] &^= 1 << (device & 63) }
+
+func newAggregators(config *Config, nodes int) []aggregator {
+	count := config.Batch.Aggregators
+	if count == 0 {
+		count = config.Connections
+	}
 	aggregators := make([]aggregator, count)
 	for i := range aggregators {
-		aggregators[i].node, aggregators[i].most = i%nodes, gatheredLimit/count
+		aggregators[i] = aggregator{node: i % nodes, most: gatheredLimit / count, atOnce: max(1, config.Connections/count)}
 	}
 	return aggregators
 }
@@ -66,7 +92,7 @@ func newAggregators(count, nodes int) []aggregator {
 // gather gives an event to its device's aggregator.
 func (d *Driver) gather(device int32, e *viewing.Event, dueUS int64, measured bool) {
 	a := &d.aggregators[int(device)%len(d.aggregators)]
-	full := a.busy && len(a.queue) > 2 // a whole batch waits
+	full := len(a.underway) == a.atOnce && len(a.queue) > 1 // a whole batch waits
 	d.notePlaced(dueUS, measured, full, false)
 	if a.events == a.most {
 		d.lose(opFor(e), true, dueUS, measured)
@@ -85,15 +111,13 @@ func (d *Driver) gather(device int32, e *viewing.Event, dueUS int64, measured bo
 
 // taking is the batch that takes the next event.
 func (a *aggregator) taking(limits Batch) *batch {
-	if last := len(a.queue) - 1; last > 0 || last == 0 && !a.busy && !a.waits {
-		if b := a.queue[last]; !b.full(limits) {
-			return b
-		}
+	if last := len(a.queue) - 1; last >= 0 && !a.queue[last].full(limits) {
+		return a.queue[last]
 	}
-	b := &batch{}
+	b := &batch{of: a}
 	if last := len(a.spare) - 1; last >= 0 {
 		b, a.spare = a.spare[last], a.spare[:last]
-		*b = batch{body: b.body[:0], entries: b.entries[:0], items: b.items[:0]}
+		*b = batch{of: a, body: b.body[:0], entries: b.entries[:0], items: b.items[:0]}
 	}
 	a.queue = append(a.queue, b)
 	return b
@@ -116,29 +140,45 @@ func (b *batch) append(e *viewing.Event, binary bool) {
 	}
 }
 
-// sendBatches sends the first batch of each aggregator that has nothing under way, if
-// it is full, or has waited long enough.
+// sendBatches sends what each aggregator has gathered, as far as it may: batches that are
+// full, or have waited long enough.
 func (d *Driver) sendBatches(nowUS int64) {
 	lingerUS := d.config.Batch.Linger.Microseconds()
 	for i := range d.aggregators {
 		a := &d.aggregators[i]
-		if a.busy || a.waits || len(a.queue) == 0 {
-			continue
+		if d.closing {
+			d.loseGathered(a)
 		}
-		b := a.queue[0]
-		switch {
-		case d.closing && b.tries == 0:
-			d.abandonBatches(a)
-		case b.full(d.config.Batch) || nowUS-b.firstUS >= lingerUS || b.tries > 0 || d.planEnd.Load() != nil:
-			d.sendBatch(a, b)
+		for len(a.queue) > 0 && len(a.underway) < a.atOnce {
+			b := a.queue[0]
+			due := b.full(d.config.Batch) || nowUS-b.firstUS >= lingerUS || d.planEnd.Load() != nil
+			if !due || !d.standsApart(b) {
+				break
+			}
+			a.queue = slices.Delete(a.queue, 0, 1)
+			a.underway = append(a.underway, b)
+			for i := range b.items {
+				d.telling.add(b.items[i].device)
+			}
+			d.sendBatch(b)
 		}
 	}
 }
 
-func (d *Driver) sendBatch(a *aggregator, b *batch) {
-	a.busy = true
+// standsApart reports whether no device of a batch has an event under way. The batch is
+// the next of its aggregator: what was so stays so.
+func (d *Driver) standsApart(b *batch) bool {
+	for ; b.apart < len(b.items); b.apart++ {
+		if d.telling.has(b.items[b.apart].device) {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *Driver) sendBatch(b *batch) {
 	b.tries++
-	b.sentUS = d.NowUS()
+	b.sentUS, b.node = d.NowUS(), b.of.node
 	for i := range b.items {
 		n := &b.items[i]
 		if b.tries == 1 {
@@ -157,25 +197,25 @@ func (d *Driver) sendBatch(a *aggregator, b *batch) {
 	case b.tries == 1:
 		b.body = append(b.body, ']')
 	}
-	d.request = d.appendAggregator(appendHead(d.request[:0], http.MethodPost, &d.nodes[a.node], []byte(eventsPath)))
+	d.request = d.appendAggregator(appendHead(d.request[:0], http.MethodPost, &d.nodes[b.node], []byte(eventsPath)))
 	d.request = http1.AppendBody(append(d.request, contentType...), b.body)
-	d.call(a.node, a)
+	d.call(b.node, b)
 }
 
 // answered implements caller.
-func (a *aggregator) answered(d *Driver, got *http1.Answer, err error) {
-	a.busy = false
-	b, doneUS := a.queue[0], d.NowUS()
+func (b *batch) answered(d *Driver, got *http1.Answer, err error) {
+	doneUS := d.NowUS()
 	wait, again := toRepeat(got, err)
 	if again {
-		a.node = (a.node + 1) % len(d.nodes)
+		if b.of.node == b.node { // else another batch has moved on
+			b.of.node = (b.node + 1) % len(d.nodes)
+		}
 		if b.tries < d.retry.Tries {
-			a.waits = true
-			d.tryAgain(try{of: a}, b.tries, wait)
+			d.tryAgain(try{batch: b}, b.tries, wait)
 			return
 		}
 	}
-	d.endBatch(a, b, d.fatesOf(got, again, len(b.items)), !again, doneUS)
+	d.endBatch(b, d.fatesOf(got, again, len(b.items)), !again, doneUS)
 }
 
 // fatesOf is what was answered to each event of a batch.
@@ -198,8 +238,8 @@ func (d *Driver) fatesOf(got *http1.Answer, again bool, events int) []audit.Fate
 	return d.fates
 }
 
-// endBatch notes what became of a batch, and takes it off the aggregator.
-func (d *Driver) endBatch(a *aggregator, b *batch, fates []audit.Fate, answered bool, doneUS int64) {
+// endBatch notes what became of a batch that was sent, and takes it off its aggregator.
+func (d *Driver) endBatch(b *batch, fates []audit.Fate, answered bool, doneUS int64) {
 	for i := range b.items {
 		n, e := &b.items[i], &b.entries[i]
 		e.LastSentUS, e.DoneUS, e.Fate = b.sentUS, doneUS, fates[i]
@@ -211,33 +251,40 @@ func (d *Driver) endBatch(a *aggregator, b *batch, fates []audit.Fate, answered 
 		if e.Fate == audit.Denied {
 			d.config.Fleet.Denied(n.device, e.Session)
 		}
+		d.telling.remove(n.device)
 	}
 	d.config.Log.AddAll(b.entries)
-	a.shift(d)
+	a := b.of
+	a.underway = slices.DeleteFunc(a.underway, func(one *batch) bool { return one == b })
+	d.leave(b)
 }
 
-// shift takes the first batch off.
-func (a *aggregator) shift(d *Driver) {
-	b := a.queue[0]
-	a.events -= len(b.items)
+// leave gives back a batch that is with nobody any more.
+func (d *Driver) leave(b *batch) {
+	b.of.events -= len(b.items)
 	d.pending.Add(-int64(len(b.items)))
-	a.queue = slices.Delete(a.queue, 0, 1)
-	a.spare = append(a.spare, b)
+	b.of.spare = append(b.of.spare, b)
+}
+
+// loseGathered gives up what an aggregator has not sent.
+func (d *Driver) loseGathered(a *aggregator) {
+	for _, b := range a.queue {
+		for i := range b.items {
+			n := &b.items[i]
+			d.lose(n.op, true, n.dueUS, n.measured)
+		}
+		d.leave(b)
+	}
+	clear(a.queue)
+	a.queue = a.queue[:0]
 }
 
 // abandonBatches ends all that an aggregator has: what was sent is unanswered, the rest
 // unsent.
 func (d *Driver) abandonBatches(a *aggregator) {
-	for len(a.queue) > 0 {
-		b := a.queue[0]
-		if b.tries > 0 {
-			d.endBatch(a, b, d.fatesOf(nil, true, len(b.items)), false, d.NowUS())
-			continue
-		}
-		for i := range b.items {
-			n := &b.items[i]
-			d.lose(n.op, true, n.dueUS, n.measured)
-		}
-		a.shift(d)
+	for len(a.underway) > 0 {
+		b := a.underway[0]
+		d.endBatch(b, d.fatesOf(nil, true, len(b.items)), false, d.NowUS())
 	}
+	d.loseGathered(a)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,7 +142,9 @@ func devicesInTurn(devices, events int) (lines []line) {
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	const devices, events, most = 20, 30, 7
-	for name, binary := range map[string]bool{"json": false, "binary": true} {
+	for name, limits := range map[string]Batch{
+		"json": {}, "binary": {Binary: true}, "several under way": {Aggregators: 1},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var refused sync.Map
@@ -157,7 +160,8 @@ func TestBatches(t *testing.T) {
 				return "accepted"
 			})
 			d := newDrive(newScript(devicesInTurn(devices, events)...), []string{target.url}, func(c *Config) {
-				c.Connections, c.Batch = 3, Batch{Events: most, Linger: time.Millisecond, Binary: binary}
+				c.Connections, c.Batch = 3, limits
+				c.Batch.Events, c.Batch.Linger = most, time.Millisecond
 			})
 			d.play(t, t.Context())
 			d.mustFates(t, map[audit.Fate]int64{audit.Accepted: devices*events - 2, audit.Denied: 1, audit.Rejected: 1})
@@ -189,6 +193,50 @@ func TestBatches(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBatchesUnderWayAtOnce: as many as the aggregator has connections, and none with an
+// event of a device that has another under way.
+func TestBatchesUnderWayAtOnce(t *testing.T) {
+	t.Parallel()
+	const connections, devices, events = 4, 12, 30
+	under, telling, together := newGauge(), sync.Map{}, atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		under.add(1)
+		defer under.add(-1)
+		body, _ := io.ReadAll(r.Body)
+		told, err := decode(r.Header.Get("Content-Type"), body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		mine := map[uint64]bool{}
+		for i := range told {
+			if account := told[i].AccountID; !mine[account] {
+				mine[account] = true
+				if _, other := telling.LoadOrStore(account, true); other {
+					together.Add(1)
+				}
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+		for account := range mine {
+			telling.Delete(account)
+		}
+		_, _ = fmt.Fprintf(w, `{"outcomes":[%s]}`, strings.TrimSuffix(strings.Repeat(`{"status":"accepted"},`, len(told)), ","))
+	}))
+	t.Cleanup(server.Close)
+	d := newDrive(newScript(devicesInTurn(devices, events)...), []string{server.URL}, func(c *Config) {
+		c.Connections, c.Batch = connections, Batch{Events: 3, Aggregators: 1, Linger: time.Millisecond}
+	})
+	d.play(t, t.Context())
+	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: devices * events})
+	if n := together.Load(); n > 0 {
+		t.Errorf("%d times a device had events in two batches under way", n)
+	}
+	if most := under.most(); most != connections {
+		t.Errorf("%d batches were under way at most, want %d", most, connections)
 	}
 }
 

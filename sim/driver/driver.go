@@ -9,8 +9,8 @@
 // and never sent is an error that was waited for until the run's end.
 //
 // With a batch above 1 aggregators stand between the devices and the target, as at the
-// edge of a real system: each gathers the events of its devices, and has one request
-// under way.
+// edge of a real system: each gathers the events of its devices, and sends them on the
+// connections that are its own.
 //
 // One goroutine does it all: it plans, sends, reads answers and notes what became of
 // what, so that a request costs little beside its two system calls.
@@ -102,8 +102,9 @@ type Driver struct {
 	retry       Retry
 	luck        *rand.Rand // which device waits how long
 	aggregators []aggregator
-	underway    int    // requests of lanes
-	request     []byte // that is sent
+	telling     devices // that have an event of a batch under way
+	underway    int     // requests of lanes
+	request     []byte  // that is sent
 	fates       []audit.Fate
 	listed      []audit.Listed // of the answer at hand
 	spare       []*request
@@ -148,12 +149,12 @@ func New(config Config) (*Driver, error) {
 		lag:       newLagMeter(),
 	}
 	if config.Batch.Events > 1 {
-		d.aggregators = newAggregators(config.Connections, len(nodes))
+		d.aggregators = newAggregators(&config, len(nodes))
 	}
 	return d, nil
 }
 
-// calls is how many there may be at once: of aggregators, and of questions beside them.
+// calls is how many there may be at once: of batches, and of questions beside them.
 func (c *Config) calls() int {
 	if c.Batch.Events > 1 {
 		return 2 * c.Connections

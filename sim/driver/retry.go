@@ -52,11 +52,11 @@ func (r Retry) longest(timeout time.Duration) time.Duration {
 // tries is what waits to be sent again, the first to come first.
 type tries []try
 
-// try is a lane's first request, or an aggregator's first batch.
+// try is a lane's first request, or a batch.
 type try struct {
-	atUS int64
-	lane *lane // nil: the aggregator's
-	of   *aggregator
+	atUS  int64
+	lane  *lane // nil: the batch
+	batch *batch
 }
 
 // Len implements heap.Interface, as the four after it do.
@@ -88,7 +88,7 @@ func (d *Driver) sendAgain(nowUS int64) {
 		if again.lane != nil {
 			d.ready.push(again.lane)
 		} else {
-			again.of.waits = false
+			d.sendBatch(again.batch)
 		}
 	}
 }
