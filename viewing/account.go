@@ -76,7 +76,7 @@ func (s *State) Start(now Millis, e *Event) Admission {
 
 // ask is observe for a start whose device waits for the answer.
 func (s *State) ask(now Millis, known uint32, e *Event) Outcome {
-	if known != 0 {
+	if known != 0 && !e.Offline {
 		r := s.sessions.at(known)
 		overtaken := r.isOf(e) && r.overtakes(e)
 		if overtaken && r.lastType != Stop && !r.active(now, s.rules.LeaseMS) && s.hasRoom(r, e.Seq) {

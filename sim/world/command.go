@@ -22,7 +22,7 @@ func appendPlan(dst []byte, account uint64, streams int) []byte {
 }
 
 func appendTellings(dst []byte, tellings []*telling) []byte {
-	if tellings[0].entry.Type == viewing.Start {
+	if tellings[0].asks() {
 		return append(append(dst, startCommand), tellings[0].body...)
 	}
 	dst = binary.AppendUvarint(append(dst, eventsCommand), uint64(len(tellings)))

@@ -38,7 +38,10 @@ type telling struct {
 	copied bool // the network delivered some request with it twice
 }
 
-// request is events that a device tells together: a start by itself, or others.
+// asks: a start waits for leave to play, unless it was offline.
+func (t *telling) asks() bool { return t.entry.Type == viewing.Start && !t.entry.Offline }
+
+// request is events that a device tells together: a start that asks by itself, or others.
 type request struct {
 	tellings []*telling
 	command  []byte
@@ -96,8 +99,8 @@ func (d *device) goOn() {
 	}
 }
 
-// nextRequest takes what is to be sent next: a start by itself; of other events all up
-// to the next start, or one, as the device's mood is. nil: there is nothing.
+// nextRequest takes what is to be sent next: a start that asks by itself; of other events
+// all up to the next such start, or one, as the device's mood is. nil: there is nothing.
 func (d *device) nextRequest() *request {
 	alone := d.world.clients.Chance(0.5)
 	r := &request{}
@@ -105,13 +108,12 @@ func (d *device) nextRequest() *request {
 		if t.sent {
 			continue
 		}
-		start := t.entry.Type == viewing.Start
-		if start && len(r.tellings) > 0 {
+		if t.asks() && len(r.tellings) > 0 {
 			break
 		}
 		t.sent = true
 		r.tellings = append(r.tellings, t)
-		if start || alone {
+		if t.asks() || alone {
 			break
 		}
 	}
