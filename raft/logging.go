@@ -29,6 +29,7 @@ var expected = map[string]bool{
 	"rejecting vote request since we have a leader":     true,
 	"previous log term mis-match":                       true,
 	"nothing new to snapshot":                           true,
+	"found temporary snapshot":                          true, // one is being written, or removed
 }
 
 // telling are lines of the library about work that may show in the latency.

@@ -254,7 +254,8 @@ func (s *stoppableWriter) Write(p []byte) (int, error) {
 }
 
 // backgroundWriter writes a long snapshot beside a node's work: with rests, so that the
-// state takes a fifth of a processor and of the disk at most.
+// state takes a fifth of a processor and of the disk at most, unless the disk takes more
+// than half a second for restEvery.
 type backgroundWriter struct {
 	stoppableWriter
 	written  int // since the last rest,

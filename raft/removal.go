@@ -1,57 +1,89 @@
 package raft
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 )
 
-// An old snapshot's state is taken off the disk by pieces, each followed by a pause of so
-// many times what it took: with some gigabytes at once the disk, and the file system's
-// journal, keep every append waiting for half a second.
+// An old snapshot is taken off the disk by pieces, each followed by a pause of so many
+// times what it took: with some gigabytes at once the disk, and the file system's journal,
+// keep every append waiting for half a second.
 const (
-	removedAtOnce = 16 << 20 // bytes
+	removedAtOnce = 16 << 20 // bytes of a state; of files one at a time
 	removalPause  = 4
 )
 
-// removal takes old snapshots off the disk beside a node's work.
+// removal takes old snapshots off the disk, one at a time, beside a node's work.
 type removal struct {
-	dir   string          // that they are in meanwhile; emptied when the node starts
 	stop  <-chan struct{} // closed when the node has no time; nil: it does nothing else
 	under sync.WaitGroup
+	mu    sync.Mutex     // held while one is removed
+	reads sync.Mutex     // guards opened
+	open  map[string]int // snapshots that are being read, and how often
 }
 
-// setAside takes those snapshots from the library that one more makes superfluous: it
-// would remove them at once.
-func (s *snapshotStore) setAside() (dirs []string, err error) {
-	if s.removal.stop == nil {
-		return nil, nil
+func (r *removal) opened(id string) {
+	r.reads.Lock()
+	defer r.reads.Unlock()
+	if r.open == nil {
+		r.open = map[string]int{}
 	}
+	r.open[id]++
+}
+
+func (r *removal) closed(id string) {
+	r.reads.Lock()
+	defer r.reads.Unlock()
+	if r.open[id]--; r.open[id] == 0 {
+		delete(r.open, id)
+	}
+}
+
+func (r *removal) isOpen(id string) bool {
+	r.reads.Lock()
+	defer r.reads.Unlock()
+	return r.open[id] > 0
+}
+
+// removeOld takes the snapshots from the library that are more than are kept, and removes
+// them. The library keeps one more, so that none goes before the next one is complete. What
+// fails here is tried again when the node starts, or by the library.
+func (s *snapshotStore) removeOld() {
 	known, err := s.List()
-	if err != nil {
-		return nil, err
+	if err != nil || len(known) <= keptSnapshots {
+		return
 	}
-	for _, old := range known[min(keptSnapshots-1, len(known)):] {
-		dir := filepath.Join(s.removal.dir, old.ID)
-		if err := errors.Join(os.MkdirAll(s.removal.dir, 0o755), os.Rename(filepath.Join(s.dir, old.ID), dir)); err != nil {
-			return dirs, err
+	for _, old := range known[keptSnapshots:] {
+		aside := filepath.Join(s.dir, old.ID+tmpSuffix)
+		if os.Rename(filepath.Join(s.dir, old.ID), aside) != nil || syncDir(s.dir) != nil {
+			return // cut short under its own name, it would be found damaged
 		}
-		dirs = append(dirs, dir)
+		if s.removal.stop == nil {
+			_ = os.RemoveAll(aside)
+			continue
+		}
+		s.removal.under.Go(func() { s.removal.remove(old.ID, aside) })
 	}
-	return dirs, nil
 }
 
-// remove removes what was set aside, and does not wait for it.
-func (s *snapshotStore) remove(dirs []string) {
-	for _, dir := range dirs {
-		s.removal.under.Go(func() {
-			if s.opened.Load() == 0 { // who still reads it needs it whole
-				s.removal.shrink(filepath.Join(dir, "state.bin"))
+func (r *removal) remove(id, dir string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.isOpen(id) { // who still reads it needs it whole
+		r.shrink(filepath.Join(dir, "state.bin"))
+		files, _ := os.ReadDir(filepath.Join(dir, filesDir))
+		for _, file := range files {
+			begun := time.Now()
+			if r.stopped() || os.Remove(filepath.Join(dir, filesDir, file.Name())) != nil {
+				break
 			}
-			_ = os.RemoveAll(dir) // else when the node starts
-		})
+			r.pause(begun)
+		}
+	}
+	if !r.stopped() {
+		_ = os.RemoveAll(dir)
 	}
 }
 
@@ -66,15 +98,27 @@ func (r *removal) shrink(path string) {
 	if err != nil || linkedElsewhere(info) {
 		return
 	}
-	for left := info.Size() - removedAtOnce; left > 0; left -= removedAtOnce {
+	for left := info.Size() - removedAtOnce; left > 0 && !r.stopped(); left -= removedAtOnce {
 		begun := time.Now()
 		if file.Truncate(left) != nil || file.Sync() != nil {
 			return
 		}
-		select {
-		case <-time.After(removalPause * time.Since(begun)):
-		case <-r.stop:
-			return
-		}
+		r.pause(begun)
+	}
+}
+
+func (r *removal) pause(begun time.Time) {
+	select {
+	case <-time.After(removalPause * time.Since(begun)):
+	case <-r.stop:
+	}
+}
+
+func (r *removal) stopped() bool {
+	select {
+	case <-r.stop:
+		return true
+	default:
+		return false
 	}
 }

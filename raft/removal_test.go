@@ -22,8 +22,8 @@ func takeLarge(t *testing.T, s *snapshotStore, index uint64) (id string) {
 
 func stateOf(s *snapshotStore, id string) string { return filepath.Join(s.dir, id, "state.bin") }
 
-// TestOldSnapshotGoesByPieces: the library does not remove it, two are kept at any time,
-// and in the end nothing is left.
+// TestOldSnapshotGoesByPieces: the library does not remove it, and in the end nothing is
+// left.
 func TestOldSnapshotGoesByPieces(t *testing.T) {
 	t.Parallel()
 	s := openTestSnapshots(t, t.TempDir())
@@ -41,12 +41,30 @@ func TestOldSnapshotGoesByPieces(t *testing.T) {
 	if info, err := reads.Stat(); err != nil || info.Size() > removedAtOnce+1<<10 {
 		t.Errorf("the old state has %d bytes left (%v), want no more than a piece when it was removed", info.Size(), err)
 	}
-	if left, err := os.ReadDir(s.removal.dir); err != nil || len(left) > 0 {
-		t.Errorf("left in %s: %v (%v)", s.removal.dir, left, err)
+}
+
+// TestSnapshotThatFailsRemovesNone: two are kept until the next one is complete.
+func TestSnapshotThatFailsRemovesNone(t *testing.T) {
+	t.Parallel()
+	s := openTestSnapshots(t, t.TempDir())
+	s.removal.stop = make(chan struct{})
+	first, second := takeLarge(t, s, 1), takeLarge(t, s, 2)
+	sink := newSink(t, s, 3)
+	_, err := io.WriteString(sink, testState)
+	mustDo(t, err)
+	meta := filepath.Join(sink.dir, "meta.json") // that the library cannot write
+	mustDo(t, os.Remove(meta), os.Mkdir(meta, 0o755))
+	if err := sink.Close(); err == nil {
+		t.Error("the snapshot was closed")
+	}
+	s.removal.under.Wait()
+	if got := snapshotsIn(t, s); !slices.Equal(got, []string{first, second}) {
+		t.Errorf("kept: %q, want %q", got, []string{first, second})
 	}
 }
 
-// TestOldSnapshotThatIsReadStaysWhole: it may be on its way to a slow follower.
+// TestOldSnapshotThatIsReadStaysWhole: it may be on its way to a slow follower. Another
+// that is read does not matter.
 func TestOldSnapshotThatIsReadStaysWhole(t *testing.T) {
 	t.Parallel()
 	s := openTestSnapshots(t, t.TempDir())
@@ -62,8 +80,8 @@ func TestOldSnapshotThatIsReadStaysWhole(t *testing.T) {
 	if int64(len(data)) != meta.Size {
 		t.Errorf("%d bytes were read of a snapshot of %d", len(data), meta.Size)
 	}
-	if n := s.opened.Load(); n != 0 {
-		t.Errorf("%d snapshots are taken to be read", n)
+	if len(s.removal.open) > 0 {
+		t.Errorf("taken to be read: %v", s.removal.open)
 	}
 }
 
@@ -85,7 +103,8 @@ func TestLinkedStateIsNotCut(t *testing.T) {
 	}
 }
 
-// TestNodeThatClosesDoesNotWaitForARemoval: what is left goes when it starts again.
+// TestNodeThatClosesDoesNotWaitForARemoval: what is left goes when it starts again, as
+// does what a killed one had not begun to remove.
 func TestNodeThatClosesDoesNotWaitForARemoval(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -93,18 +112,18 @@ func TestNodeThatClosesDoesNotWaitForARemoval(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)
 	s.removal.stop = stop
-	for index := range uint64(4) {
-		takeLarge(t, s, index+1)
-	}
+	oldest := takeLarge(t, s, 1)
+	before, err := os.Stat(stateOf(s, oldest))
+	mustDo(t, err)
+	second, third := takeLarge(t, s, 2), takeLarge(t, s, 3)
 	s.removal.under.Wait()
-	killed := filepath.Join(s.removal.dir, "1-1-1")
-	mustDo(t, os.MkdirAll(killed, 0o755), os.WriteFile(filepath.Join(killed, "state.bin"), []byte("half"), 0o644))
+	if left, err := os.Stat(filepath.Join(s.dir, oldest+tmpSuffix, "state.bin")); err != nil || left.Size() != before.Size() {
+		t.Errorf("a node that closes cut or removed what is old: %v", err)
+	}
+	mustDo(t, os.Rename(filepath.Join(s.dir, oldest+tmpSuffix), filepath.Join(s.dir, oldest))) // as if killed before
 	again, err := openSnapshots(dir, s.promise, hclog.NewNullLogger())
 	mustDo(t, err)
-	if _, err := os.Stat(again.removal.dir); !os.IsNotExist(err) {
-		t.Errorf("what a killed node was removing is still there: %v", err)
-	}
-	if got := snapshotsIn(t, again); len(got) != keptSnapshots {
-		t.Errorf("kept: %q", got)
+	if got := snapshotsIn(t, again); !slices.Equal(got, []string{second, third}) {
+		t.Errorf("kept: %q, want %q", got, []string{second, third})
 	}
 }

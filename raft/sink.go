@@ -104,14 +104,10 @@ func (s *snapshotSink) Close() error {
 	if err := s.complete(); err != nil {
 		return errors.Join(err, s.Cancel())
 	}
-	old, err := s.store.setAside()
-	if err != nil {
-		return errors.Join(err, s.Cancel())
-	}
 	if err := s.SnapshotSink.Close(); err != nil {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
-	s.store.remove(old)
+	s.store.removeOld()
 	s.store.newest.Store(s.store.infoOf(s.ID(), s.claim.Index))
 	return s.store.promise.raiseLast(s.claim.Index)
 }

@@ -62,7 +62,6 @@ type snapshotStore struct {
 	promise *promise
 	disk    *Disk                        // that they are written to; nil: as it is
 	sending string                       // directory of the files that are being sent
-	opened  atomic.Int64                 // snapshots that are being read
 	removal removal                      // of those that are old
 	damaged atomic.Pointer[func(error)]  // told of damage found by sending; nil while the node starts
 	refused atomic.Pointer[error]        // the first that was found damaged
@@ -112,12 +111,11 @@ func takenAt(id string) time.Time {
 }
 
 func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snapshotStore, error) {
-	under, err := hraft.NewFileSnapshotStoreWithLogger(dataDir, keptSnapshots, logger)
+	under, err := hraft.NewFileSnapshotStoreWithLogger(dataDir, keptSnapshots+1, logger) // see removeOld
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshots: %w", err)
 	}
 	s := &snapshotStore{FileSnapshotStore: under, dir: filepath.Join(dataDir, "snapshots"), promise: promise, sending: filepath.Join(dataDir, "sending")}
-	s.removal.dir = filepath.Join(dataDir, "removing")
 	known, err := under.List()
 	if err != nil {
 		return nil, fmt.Errorf("list the snapshots: %w", err)
@@ -134,7 +132,8 @@ func openSnapshots(dataDir string, promise *promise, logger hclog.Logger) (*snap
 // removeLeft removes what the library leaves for ever: with links to files that are
 // gone otherwise it would take more and more of the disk. That is what was being made
 // when the node was killed, and what was being removed: it is older than the newest that
-// is known, and its meta.json is missing or not whole. known begins with the newest.
+// is known, and its meta.json is missing or not whole. known begins with the newest; of it
+// goes what is more than is kept.
 func (s *snapshotStore) removeLeft(known []*hraft.SnapshotMeta) error {
 	found, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -148,7 +147,12 @@ func (s *snapshotStore) removeLeft(known []*hraft.SnapshotMeta) error {
 			}
 		}
 	}
-	return errors.Join(os.RemoveAll(s.sending), os.RemoveAll(s.removal.dir))
+	for _, old := range known[min(keptSnapshots, len(known)):] {
+		if err := os.RemoveAll(filepath.Join(s.dir, old.ID)); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(s.sending)
 }
 
 // olderID compares ids; false for what is none.
@@ -263,15 +267,15 @@ func (s *snapshotStore) before() (dir string, claim snapshotClaim) {
 // whoever sends it to a peer, or by this node's machine, that says so (see
 // openedSnapshot.restore).
 func (s *snapshotStore) Open(id string) (*hraft.SnapshotMeta, io.ReadCloser, error) {
-	s.opened.Add(1)
+	s.removal.opened(id)
 	meta, state, err := s.FileSnapshotStore.Open(id)
 	if err != nil {
-		s.opened.Add(-1)
+		s.removal.closed(id)
 		return nil, nil, s.refuse(id, err)
 	}
 	opened, err := s.verify(id, meta, state)
 	if err != nil {
-		s.opened.Add(-1)
+		s.removal.closed(id)
 		return nil, nil, s.refuse(id, errors.Join(err, state.Close()))
 	}
 	return meta, opened, nil

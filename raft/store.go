@@ -173,7 +173,7 @@ func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 	for appends := s.appends.Load(); from <= to; {
 		begun := time.Now()
 		last := min(s.piece(from), to)
-		if err := s.deletePiece(from, last); err != nil {
+		if err := s.kept.DeleteRange(from, last); err != nil {
 			return err
 		}
 		from = last + 1
@@ -195,15 +195,6 @@ const (
 
 // pieceOfTree is the last entry of a piece of a B+tree that begins with an entry.
 func pieceOfTree(from uint64) (last uint64) { return from + deletedAtOnce - 1 }
-
-// deletePiece ends when the disk has taken back what the piece took: the system would
-// put that off, and do it for all of them in one, with every append behind it.
-func (s *diskStore) deletePiece(from, to uint64) error {
-	if err := s.kept.DeleteRange(from, to); err != nil || s.kind != LogStoreWAL {
-		return err
-	}
-	return syncDir(s.file(0))
-}
 
 func (s *diskStore) giveWay(to time.Duration) {
 	timer := time.NewTimer(to)

@@ -129,7 +129,7 @@ func (o *openedSnapshot) notRestored(why error) {
 func (o *openedSnapshot) Close() error {
 	if !o.closed {
 		o.closed = true
-		o.store.opened.Add(-1)
+		o.store.removal.closed(o.id)
 	}
 	err := o.under.Close()
 	if o.rest != nil {

@@ -26,7 +26,7 @@ import (
 // Limits of a node.
 const (
 	requestTimeout    = 10 * time.Second // from a request to its answer, elections included
-	snapshotTimeout   = 15 * time.Minute
+	snapshotTimeout   = 30 * time.Minute
 	readyTimeout      = time.Second
 	minIndexTimeout   = 2 * time.Second // for this node to catch up with what a reader has seen
 	readHeaderTimeout = 5 * time.Second

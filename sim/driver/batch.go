@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -27,26 +28,28 @@ const (
 )
 
 // aggregator gathers the events of some devices and sends them in batches, several at a
-// time. What a device says stays in order: while an event of it is under way no other is
-// sent.
+// time. What a device says stays in order: it has events in one batch at a time, and what
+// it says meanwhile is held.
 type aggregator struct {
 	node     int
+	moves    int      // from node to node
 	most     int      // events that may wait
 	atOnce   int      // batches that may be under way
 	events   int      // that wait, those under way included
 	queue    []*batch // not sent yet; the last takes events
 	underway []*batch // sent and not ended: some may wait to be sent again
+	held     []held   // in the order in which they came
 	spare    []*batch
 }
 
 // batch is the events of one request.
 type batch struct {
 	of      *aggregator
-	node    int // that it was sent to last
+	node    int // that it was sent to last,
+	moves   int // and how often its aggregator had moved by then
 	body    []byte
 	entries []audit.Entry // of its events,
 	items   []item        // and what else there is of each
-	apart   int           // so many items' devices have nothing under way
 	firstUS int64         // when its first event was put into it
 	sentUS  int64
 	tries   int
@@ -58,6 +61,13 @@ type item struct {
 	device   int32
 	op       results.Op
 	measured bool
+}
+
+// held is an event whose device has another in a batch.
+type held struct {
+	body  []byte // of the event alone
+	entry audit.Entry
+	item  item
 }
 
 // devices is a set of devices.
@@ -75,18 +85,27 @@ func (s *devices) add(device int32) {
 	(*s)[device>>6] |= 1 << (device & 63)
 }
 
+// remove takes out a device that is in the set.
 func (s devices) remove(device int32) { s[device>>6] &^= 1 << (device & 63) }
 
-func newAggregators(config *Config, nodes int) []aggregator {
+// newAggregators divides the connections among the aggregators.
+func newAggregators(config *Config, nodes int) ([]aggregator, error) {
 	count := config.Batch.Aggregators
-	if count == 0 {
+	switch {
+	case count == 0:
 		count = config.Connections
+	case count > config.Connections:
+		return nil, fmt.Errorf("%d aggregators: expected as many as connections at most, %d", count, config.Connections)
 	}
 	aggregators := make([]aggregator, count)
 	for i := range aggregators {
-		aggregators[i] = aggregator{node: i % nodes, most: gatheredLimit / count, atOnce: max(1, config.Connections/count)}
+		atOnce := config.Connections / count
+		if i < config.Connections%count {
+			atOnce++
+		}
+		aggregators[i] = aggregator{node: i % nodes, most: gatheredLimit / count, atOnce: atOnce}
 	}
-	return aggregators
+	return aggregators, nil
 }
 
 // gather gives an event to its device's aggregator.
@@ -98,15 +117,40 @@ func (d *Driver) gather(device int32, e *viewing.Event, dueUS int64, measured bo
 		d.lose(opFor(e), true, dueUS, measured)
 		return
 	}
-	b := a.taking(d.config.Batch)
-	if len(b.items) == 0 {
-		b.firstUS = d.NowUS()
-	}
-	b.append(e, d.config.Batch.Binary)
-	b.entries = append(b.entries, audit.NewEntry(e))
-	b.items = append(b.items, item{dueUS, device, opFor(e), measured})
 	a.events++
 	d.pending.Add(1)
+	binary, entry, one := d.config.Batch.Binary, audit.NewEntry(e), item{dueUS, device, opFor(e), measured}
+	b := a.taking(d.config.Batch)
+	if d.telling.has(device) && !b.tells(device) {
+		d.holding.add(device)
+		a.held = append(a.held, held{appendEvent(nil, e, binary), entry, one})
+		return
+	}
+	d.telling.add(device)
+	b.body = appendEvent(b.next(d.NowUS(), binary), e, binary)
+	b.entries, b.items = append(b.entries, entry), append(b.items, one)
+}
+
+// letGo puts what is held of some devices, which have nothing in a batch any more, into
+// the batch that takes events: all of it, unless the batch becomes full.
+func (d *Driver) letGo(a *aggregator) {
+	kept := a.held[:0]
+	for _, h := range a.held {
+		device := h.item.device
+		b := a.taking(d.config.Batch)
+		if !d.freed.has(device) || d.telling.has(device) && !b.tells(device) {
+			kept = append(kept, h)
+			continue
+		}
+		d.telling.add(device)
+		b.body = append(b.next(d.NowUS(), d.config.Batch.Binary), h.body...)
+		b.entries, b.items = append(b.entries, h.entry), append(b.items, h.item)
+	}
+	clear(a.held[len(kept):])
+	a.held = kept
+	for _, h := range kept {
+		d.holding.add(h.item.device)
+	}
 }
 
 // taking is the batch that takes the next event.
@@ -123,21 +167,37 @@ func (a *aggregator) taking(limits Batch) *batch {
 	return b
 }
 
+// tells reports whether the batch has an event of a device.
+func (b *batch) tells(device int32) bool {
+	return slices.ContainsFunc(b.items, func(one item) bool { return one.device == device })
+}
+
 func (b *batch) full(limits Batch) bool {
 	return len(b.items) >= limits.Events || len(b.body) >= batchBytes
 }
 
-func (b *batch) append(e *viewing.Event, binary bool) {
-	switch {
-	case binary && len(b.items) == 0:
-		b.body = wire.AppendEvent(wire.AppendBatchHeader(b.body), e)
-	case binary:
-		b.body = wire.AppendEvent(b.body, e)
-	case len(b.items) == 0:
-		b.body = wire.AppendEventJSON(append(b.body, '['), e)
-	default:
-		b.body = wire.AppendEventJSON(append(b.body, ','), e)
+// next is the body of the batch as it is before its next event.
+func (b *batch) next(nowUS int64, binary bool) []byte {
+	first := len(b.items) == 0
+	if first {
+		b.firstUS = nowUS
 	}
+	switch {
+	case binary && first:
+		return wire.AppendBatchHeader(b.body)
+	case binary:
+		return b.body
+	case first:
+		return append(b.body, '[')
+	}
+	return append(b.body, ',')
+}
+
+func appendEvent(dst []byte, e *viewing.Event, binary bool) []byte {
+	if binary {
+		return wire.AppendEvent(dst, e)
+	}
+	return wire.AppendEventJSON(dst, e)
 }
 
 // sendBatches sends what each aggregator has gathered, as far as it may: batches that are
@@ -151,34 +211,19 @@ func (d *Driver) sendBatches(nowUS int64) {
 		}
 		for len(a.queue) > 0 && len(a.underway) < a.atOnce {
 			b := a.queue[0]
-			due := b.full(d.config.Batch) || nowUS-b.firstUS >= lingerUS || d.planEnd.Load() != nil
-			if !due || !d.standsApart(b) {
+			if len(b.items) == 0 || !b.full(d.config.Batch) && nowUS-b.firstUS < lingerUS && d.planEnd.Load() == nil {
 				break
 			}
 			a.queue = slices.Delete(a.queue, 0, 1)
 			a.underway = append(a.underway, b)
-			for i := range b.items {
-				d.telling.add(b.items[i].device)
-			}
 			d.sendBatch(b)
 		}
 	}
 }
 
-// standsApart reports whether no device of a batch has an event under way. The batch is
-// the next of its aggregator: what was so stays so.
-func (d *Driver) standsApart(b *batch) bool {
-	for ; b.apart < len(b.items); b.apart++ {
-		if d.telling.has(b.items[b.apart].device) {
-			return false
-		}
-	}
-	return true
-}
-
 func (d *Driver) sendBatch(b *batch) {
 	b.tries++
-	b.sentUS, b.node = d.NowUS(), b.of.node
+	b.sentUS, b.node, b.moves = d.NowUS(), b.of.node, b.of.moves
 	for i := range b.items {
 		n := &b.items[i]
 		if b.tries == 1 {
@@ -207,8 +252,8 @@ func (b *batch) answered(d *Driver, got *http1.Answer, err error) {
 	doneUS := d.NowUS()
 	wait, again := toRepeat(got, err)
 	if again {
-		if b.of.node == b.node { // else another batch has moved on
-			b.of.node = (b.node + 1) % len(d.nodes)
+		if a := b.of; a.moves == b.moves { // else another batch has moved it on
+			a.node, a.moves = (a.node+1)%len(d.nodes), a.moves+1
 		}
 		if b.tries < d.retry.Tries {
 			d.tryAgain(try{batch: b}, b.tries, wait)
@@ -254,9 +299,30 @@ func (d *Driver) endBatch(b *batch, fates []audit.Fate, answered bool, doneUS in
 		d.telling.remove(n.device)
 	}
 	d.config.Log.AddAll(b.entries)
-	a := b.of
-	a.underway = slices.DeleteFunc(a.underway, func(one *batch) bool { return one == b })
+	b.of.underway = slices.DeleteFunc(b.of.underway, func(one *batch) bool { return one == b })
+	d.goOn(b)
 	d.leave(b)
+}
+
+// goOn has the devices of a batch that has ended tell what they were held back from.
+func (d *Driver) goOn(ended *batch) {
+	waited := false
+	for i := range ended.items {
+		if device := ended.items[i].device; d.holding.has(device) {
+			d.holding.remove(device)
+			d.freed.add(device)
+			waited = true
+		}
+	}
+	if !waited {
+		return
+	}
+	d.letGo(ended.of)
+	for i := range ended.items {
+		if device := ended.items[i].device; d.freed.has(device) {
+			d.freed.remove(device)
+		}
+	}
 }
 
 // leave gives back a batch that is with nobody any more.
@@ -272,11 +338,22 @@ func (d *Driver) loseGathered(a *aggregator) {
 		for i := range b.items {
 			n := &b.items[i]
 			d.lose(n.op, true, n.dueUS, n.measured)
+			d.telling.remove(n.device)
 		}
 		d.leave(b)
 	}
+	for i := range a.held {
+		n := &a.held[i].item
+		d.lose(n.op, true, n.dueUS, n.measured)
+		if d.holding.has(n.device) {
+			d.holding.remove(n.device)
+		}
+	}
+	a.events -= len(a.held)
+	d.pending.Add(-int64(len(a.held)))
+	clear(a.held)
 	clear(a.queue)
-	a.queue = a.queue[:0]
+	a.held, a.queue = a.held[:0], a.queue[:0]
 }
 
 // abandonBatches ends all that an aggregator has: what was sent is unanswered, the rest

@@ -196,15 +196,22 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// TestBatchesUnderWayAtOnce: as many as the aggregator has connections, and none with an
-// event of a device that has another under way.
-func TestBatchesUnderWayAtOnce(t *testing.T) {
-	t.Parallel()
-	const connections, devices, events = 4, 12, 30
-	under, telling, together := newGauge(), sync.Map{}, atomic.Int64{}
+// crowd is a target of batches that notes how many are under way at once, and whether two
+// of them tell of one account.
+type crowd struct {
+	url      string
+	under    *gauge
+	telling  sync.Map
+	together atomic.Int64
+}
+
+// newCrowd answers after the time that wait says for a batch.
+func newCrowd(t *testing.T, wait func(told []viewing.Event) time.Duration) *crowd {
+	t.Helper()
+	c := &crowd{under: newGauge()}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		under.add(1)
-		defer under.add(-1)
+		c.under.add(1)
+		defer c.under.add(-1)
 		body, _ := io.ReadAll(r.Body)
 		told, err := decode(r.Header.Get("Content-Type"), body)
 		if err != nil {
@@ -215,28 +222,147 @@ func TestBatchesUnderWayAtOnce(t *testing.T) {
 		for i := range told {
 			if account := told[i].AccountID; !mine[account] {
 				mine[account] = true
-				if _, other := telling.LoadOrStore(account, true); other {
-					together.Add(1)
+				if _, other := c.telling.LoadOrStore(account, true); other {
+					c.together.Add(1)
 				}
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(wait(told))
 		for account := range mine {
-			telling.Delete(account)
+			c.telling.Delete(account)
 		}
 		_, _ = fmt.Fprintf(w, `{"outcomes":[%s]}`, strings.TrimSuffix(strings.Repeat(`{"status":"accepted"},`, len(told)), ","))
 	}))
 	t.Cleanup(server.Close)
-	d := newDrive(newScript(devicesInTurn(devices, events)...), []string{server.URL}, func(c *Config) {
+	c.url = server.URL
+	return c
+}
+
+// TestBatchesUnderWayAtOnce: as many as the aggregator has connections, and none with an
+// event of a device that has another under way.
+func TestBatchesUnderWayAtOnce(t *testing.T) {
+	t.Parallel()
+	const connections, devices, events = 4, 40, 30
+	target := newCrowd(t, func([]viewing.Event) time.Duration { return 10 * time.Millisecond })
+	d := newDrive(newScript(devicesInTurn(devices, events)...), []string{target.url}, func(c *Config) {
 		c.Connections, c.Batch = connections, Batch{Events: 3, Aggregators: 1, Linger: time.Millisecond}
 	})
 	d.play(t, t.Context())
 	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: devices * events})
-	if n := together.Load(); n > 0 {
+	if n := target.together.Load(); n > 0 {
 		t.Errorf("%d times a device had events in two batches under way", n)
 	}
-	if most := under.most(); most != connections {
+	if most := target.under.most(); most != connections {
 		t.Errorf("%d batches were under way at most, want %d", most, connections)
+	}
+	if a := &d.aggregators[0]; a.events != 0 || len(a.held) > 0 || d.Pending() != 0 {
+		t.Errorf("left: %d events, %d held, %d pending", a.events, len(a.held), d.Pending())
+	}
+}
+
+// TestASlowBatchHoldsUpItsOwnDevices: and none of the others of its aggregator.
+func TestASlowBatchHoldsUpItsOwnDevices(t *testing.T) {
+	t.Parallel()
+	target := newCrowd(t, func(told []viewing.Event) time.Duration {
+		for i := range told {
+			if told[i].AccountID == 1 && told[i].Seq == 0 { // of device 0
+				return 700 * time.Millisecond
+			}
+		}
+		return 0
+	})
+	lines := []line{{device: 0, session: 1, kind: viewing.Keepalive}}
+	for seq := range uint32(5) {
+		for device := range int32(3) {
+			lines = append(lines, line{device: device, dueMS: 20 + 20*int64(seq), session: byte(device + 1), seq: seq + 1, kind: viewing.Keepalive})
+		}
+	}
+	d := newDrive(newScript(lines...), []string{target.url}, func(c *Config) {
+		c.Connections, c.Batch, c.Duration = 3, Batch{Events: 10, Aggregators: 1, Linger: time.Millisecond}, 200*time.Millisecond
+	})
+	d.play(t, t.Context())
+	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: int64(len(lines))})
+	first := slices.IndexFunc(d.log.entries, func(e audit.Entry) bool { return e.Account == 1 && e.Seq == 0 })
+	slowest := d.log.entries[first].DoneUS
+	newest := map[uint64]uint32{}
+	for _, e := range d.log.entries {
+		if e.Account == 1 && e.Seq > 0 && e.LastSentUS < slowest {
+			t.Errorf("device 0 said seq %d at %d µs, before its first was answered", e.Seq, e.LastSentUS)
+		}
+		if e.Account != 1 && e.DoneUS > slowest {
+			t.Errorf("account %d waited for another's answer until %d µs", e.Account, e.DoneUS)
+		}
+		if e.Seq < newest[e.Account] {
+			t.Errorf("account %d said seq %d after %d", e.Account, e.Seq, newest[e.Account])
+		}
+		newest[e.Account] = e.Seq
+	}
+}
+
+// TestBatchesLeaveADeadNodeOnce: all that were under way there go to the one that lives,
+// though they are an even number.
+func TestBatchesLeaveADeadNodeOnce(t *testing.T) {
+	t.Parallel()
+	dead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { unavailable(w) }))
+	t.Cleanup(dead.Close)
+	target := newCrowd(t, func([]viewing.Event) time.Duration { return 0 })
+	const devices = 8
+	d := newDrive(newScript(devicesInTurn(devices, 1)...), []string{dead.URL, target.url}, func(c *Config) {
+		c.Connections, c.Batch = 4, Batch{Events: 2, Aggregators: 1}
+		c.Retry = Retry{Tries: 2, Wait: 50 * time.Millisecond, Multiplier: 1}
+	})
+	d.play(t, t.Context())
+	d.mustFates(t, map[audit.Fate]int64{audit.Accepted: devices})
+	if n := d.counts.retries.Load(); n != devices {
+		t.Errorf("%d events were sent again, want all %d", n, devices)
+	}
+}
+
+// TestCancelledBatchesAreAllCounted: some wait for another try, some were never sent, and
+// some are held.
+func TestCancelledBatchesAreAllCounted(t *testing.T) {
+	t.Parallel()
+	target := newEdge(t, func(e *viewing.Event) string { return map[bool]string{true: "accepted"}[e.AccountID%2 == 0] })
+	ctx, cancel := contextUntil(t, func() bool {
+		target.mu.Lock()
+		defer target.mu.Unlock()
+		return len(target.batches) > 8
+	})
+	defer cancel()
+	d := newDrive(newScript(devicesInTurn(20, 25)...), []string{target.url}, func(c *Config) {
+		c.Connections, c.Batch, c.Duration = 3, Batch{Events: 2, Aggregators: 1}, time.Minute
+		c.Retry = Retry{Tries: 2, Wait: 20 * time.Millisecond, Multiplier: 1}
+	})
+	d.play(t, ctx)
+	due, answered := d.counts.due.Load(), d.counts.answered.Load()
+	unanswered, unsent := d.counts.unanswered.Load(), d.counts.unsent.Load()
+	if due != answered+unanswered+unsent || unanswered == 0 || unsent == 0 {
+		t.Errorf("due %d, answered %d, unanswered %d, unsent %d", due, answered, unanswered, unsent)
+	}
+	if logged := int64(len(d.log.entries)); logged != answered+unanswered || logged != d.counts.sent.Load() {
+		t.Errorf("%d logged, %d sent", logged, d.counts.sent.Load())
+	}
+	if n := d.Pending(); n != 0 {
+		t.Errorf("%d pending", n)
+	}
+}
+
+// TestConnectionsAreDivided among the aggregators, to the last.
+func TestConnectionsAreDivided(t *testing.T) {
+	t.Parallel()
+	aggregators, err := newAggregators(&Config{Connections: 15, Batch: Batch{Events: 2, Aggregators: 8}}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := 0
+	for i := range aggregators {
+		all += aggregators[i].atOnce
+	}
+	if all != 15 {
+		t.Errorf("%d batches may be under way in all, want 15", all)
+	}
+	if _, err := newAggregators(&Config{Connections: 3, Batch: Batch{Events: 2, Aggregators: 4}}, 1); err == nil {
+		t.Error("four aggregators share three connections")
 	}
 }
 

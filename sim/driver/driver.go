@@ -102,7 +102,9 @@ type Driver struct {
 	retry       Retry
 	luck        *rand.Rand // which device waits how long
 	aggregators []aggregator
-	telling     devices // that have an event of a batch under way
+	telling     devices // that have an event in a batch
+	holding     devices // that have another, which is held
+	freed       devices // whose held events may go now
 	underway    int     // requests of lanes
 	request     []byte  // that is sent
 	fates       []audit.Fate
@@ -149,7 +151,9 @@ func New(config Config) (*Driver, error) {
 		lag:       newLagMeter(),
 	}
 	if config.Batch.Events > 1 {
-		d.aggregators = newAggregators(&config, len(nodes))
+		if d.aggregators, err = newAggregators(&config, len(nodes)); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }
