@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,6 @@ const (
 	pooledConns      = 3                     // to each peer
 	handOverPause    = 20 * time.Millisecond // between two tries to find a successor
 	rpcTimeout       = 10 * time.Second
-	snapshotInterval = 30 * time.Second       // between two looks at the threshold
 	transferWithin   = 2 * time.Second        // handing over leadership while closing
 	drainWithin      = 200 * time.Millisecond // entries in flight, while closing without it
 )
@@ -106,6 +106,7 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 	n.batcher.start()
 	n.background.Go(n.watchLeadership)
 	n.background.Go(n.watchHealth)
+	n.background.Go(n.watchLog)
 	if err := n.begin(); err != nil {
 		return nil, errors.Join(err, n.Close(context.Background()))
 	}
@@ -257,8 +258,7 @@ func (n *Node) libraryConfig(logger hclog.Logger) *hraft.Config {
 	c.MaxAppendEntries = maxAppendEntries
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = false
-	c.SnapshotThreshold = n.cfg.SnapshotThreshold
-	c.SnapshotInterval = snapshotInterval
+	c.SnapshotThreshold = math.MaxUint64 // see watchLog
 	c.TrailingLogs = n.cfg.TrailingLogs
 	c.NoLegacyTelemetry = true
 	c.Logger = logger

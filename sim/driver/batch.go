@@ -17,7 +17,7 @@ import (
 type Batch struct {
 	Events      int           // at most, in a request, up to wire.MaxEvents; 0 and 1: each event is a request of its own
 	Aggregators int           // that share the connections; 0: as many as connections
-	Linger      time.Duration // how long an event waits for others, while its aggregator could send it
+	Linger      time.Duration // how long an event waits for others at most, while its aggregator could send it
 	Binary      bool          // in the compact binary type, not in JSON
 }
 
@@ -31,6 +31,7 @@ const (
 // time. What a device says stays in order: it has events in one batch at a time, and what
 // it says meanwhile is held.
 type aggregator struct {
+	phaseUS  int64 // by how much its moments to send are earlier than the first one's
 	node     int
 	moves    int      // from node to node
 	most     int      // events that may wait
@@ -103,7 +104,10 @@ func newAggregators(config *Config, nodes int) ([]aggregator, error) {
 		if i < config.Connections%count {
 			atOnce++
 		}
-		aggregators[i] = aggregator{node: i % nodes, most: gatheredLimit / count, atOnce: atOnce}
+		aggregators[i] = aggregator{
+			phaseUS: config.Batch.Linger.Microseconds() * int64(i) / int64(count),
+			node:    i % nodes, most: gatheredLimit / count, atOnce: atOnce,
+		}
 	}
 	return aggregators, nil
 }
@@ -201,9 +205,8 @@ func appendEvent(dst []byte, e *viewing.Event, binary bool) []byte {
 }
 
 // sendBatches sends what each aggregator has gathered, as far as it may: batches that are
-// full, or have waited long enough.
+// full, or at their moment.
 func (d *Driver) sendBatches(nowUS int64) {
-	lingerUS := d.config.Batch.Linger.Microseconds()
 	for i := range d.aggregators {
 		a := &d.aggregators[i]
 		if d.closing {
@@ -211,7 +214,7 @@ func (d *Driver) sendBatches(nowUS int64) {
 		}
 		for len(a.queue) > 0 && len(a.underway) < a.atOnce {
 			b := a.queue[0]
-			if len(b.items) == 0 || !b.full(d.config.Batch) && nowUS-b.firstUS < lingerUS && d.planEnd.Load() == nil {
+			if len(b.items) == 0 || !b.full(d.config.Batch) && !d.lingered(b, nowUS) && d.planEnd.Load() == nil {
 				break
 			}
 			a.queue = slices.Delete(a.queue, 0, 1)
@@ -219,6 +222,14 @@ func (d *Driver) sendBatches(nowUS int64) {
 			d.sendBatch(b)
 		}
 	}
+}
+
+// lingered reports whether a moment to send has come since the batch's first event.
+// Aggregators have one in each linger, one after another, as if they knew nothing of each
+// other: all at the same moment, each would wait for what the target makes of the others.
+func (d *Driver) lingered(b *batch, nowUS int64) bool {
+	lingerUS := d.config.Batch.Linger.Microseconds()
+	return lingerUS == 0 || (nowUS+b.of.phaseUS)/lingerUS > (b.firstUS+b.of.phaseUS)/lingerUS
 }
 
 func (d *Driver) sendBatch(b *batch) {

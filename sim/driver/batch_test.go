@@ -347,6 +347,29 @@ func TestCancelledBatchesAreAllCounted(t *testing.T) {
 	}
 }
 
+// TestAggregatorsSendInTurns: each once in a linger, and no two at the same moment.
+func TestAggregatorsSendInTurns(t *testing.T) {
+	t.Parallel()
+	config := Config{Connections: 4, Batch: Batch{Events: 9, Linger: 20 * time.Millisecond}}
+	aggregators, err := newAggregators(&config, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Driver{config: config}
+	var moments []int64
+	for i := range aggregators {
+		b := &batch{of: &aggregators[i], firstUS: 40_000}
+		nowUS := b.firstUS
+		for !d.lingered(b, nowUS) {
+			nowUS += 100
+		}
+		moments = append(moments, nowUS)
+	}
+	if want := []int64{60_000, 55_000, 50_000, 45_000}; !slices.Equal(moments, want) {
+		t.Errorf("what comes at 40 ms is sent at %v µs, want %v", moments, want)
+	}
+}
+
 // TestConnectionsAreDivided among the aggregators, to the last.
 func TestConnectionsAreDivided(t *testing.T) {
 	t.Parallel()
