@@ -229,3 +229,24 @@ func TestLeaderKilledUnderLoad(t *testing.T) {
 		}
 	})
 }
+
+// TestSnapshotsThatNobodyAsksFor: every node takes one when the log has grown, and the log
+// is truncated behind it.
+func TestSnapshotsThatNobodyAsksFor(t *testing.T) {
+	t.Parallel()
+	const threshold = 30
+	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) {
+		cfg.SnapshotThreshold, cfg.TrailingLogs = threshold, 1
+	})
+	index := uint64(0)
+	for index < threshold+5 {
+		index = propose(t, c, "x")
+	}
+	for i := range 3 {
+		rafttest.Eventually(t, 20*time.Second, "a snapshot, and a log that begins after it", func() bool {
+			info, ok := c.Node(i).LastSnapshot()
+			first, _ := c.Node(i).LastLogIndexes()
+			return ok && info.Index >= threshold/2 && first > 1
+		})
+	}
+}
