@@ -159,7 +159,21 @@ func (c *check) resume(home *household, p *playback, start *entry) {
 		c.report.Unjudged++
 		return
 	}
-	c.misplaced(p, start, must)
+	if !p.wentOn(start) {
+		c.misplaced(p, start, must)
+	}
+}
+
+// wentOn reports whether the playback itself may have told, before its start was answered,
+// that it is where it was told to begin: a device that does not wait for that answer.
+func (p *playback) wentOn(start *entry) bool {
+	for i := range p.entries {
+		e := &p.entries[i]
+		if e.Seq > start.Seq && e.FirstSentUS < start.DoneUS && (e.PositionMS == start.PositionMS || !e.placed()) {
+			return true
+		}
+	}
+	return false
 }
 
 // misplaced tells of a start that was not resumed where must, nil if nothing was told

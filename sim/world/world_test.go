@@ -21,6 +21,7 @@ var seeds = []uint64{
 	1029,                 // a gap between two runs of seqs, filled and not joined
 	1056,                 // a session that forgot it had been admitted, and took the place of its device's next one
 	10948340667982552942, // an offline start that was asked after its own seek, and took a stream
+	10676868106331288,    // a start that was answered with what its own keepalive had told before
 }
 
 // play plays the world of a seed; prepare changes it before it begins, nil: nothing.
