@@ -33,13 +33,13 @@ const (
 type aggregator struct {
 	phaseUS  int64 // by how much its moments to send are earlier than the first one's
 	node     int
-	moves    int      // from node to node
-	most     int      // events that may wait
-	atOnce   int      // batches that may be under way
-	events   int      // that wait, those under way included
-	queue    []*batch // not sent yet; the last takes events
-	underway []*batch // sent and not ended: some may wait to be sent again
-	held     []held   // in the order in which they came
+	moves    int              // from node to node
+	most     int              // events that may wait
+	atOnce   int              // batches that may be under way
+	events   int              // that wait, those under way included
+	queue    []*batch         // not sent yet; the last takes events
+	underway []*batch         // sent and not ended: some may wait to be sent again
+	held     map[int32][]held // of each device that has events in a batch: what it says meanwhile, in order
 	spare    []*batch
 }
 
@@ -64,7 +64,7 @@ type item struct {
 	measured bool
 }
 
-// held is an event whose device has another in a batch.
+// held is an event whose device has others in a batch.
 type held struct {
 	body  []byte // of the event alone
 	entry audit.Entry
@@ -107,6 +107,7 @@ func newAggregators(config *Config, nodes int) ([]aggregator, error) {
 		aggregators[i] = aggregator{
 			phaseUS: config.Batch.Linger.Microseconds() * int64(i) / int64(count),
 			node:    i % nodes, most: gatheredLimit / count, atOnce: atOnce,
+			held: map[int32][]held{},
 		}
 	}
 	return aggregators, nil
@@ -124,37 +125,42 @@ func (d *Driver) gather(device int32, e *viewing.Event, dueUS int64, measured bo
 	a.events++
 	d.pending.Add(1)
 	binary, entry, one := d.config.Batch.Binary, audit.NewEntry(e), item{dueUS, device, opFor(e), measured}
-	b := a.taking(d.config.Batch)
-	if d.telling.has(device) && !b.tells(device) {
-		d.holding.add(device)
-		a.held = append(a.held, held{appendEvent(nil, e, binary), entry, one})
+	b := d.joins(a, device)
+	if b == nil {
+		a.held[device] = append(a.held[device], held{appendEvent(nil, e, binary), entry, one})
 		return
 	}
-	d.telling.add(device)
 	b.body = appendEvent(b.next(d.NowUS(), binary), e, binary)
 	b.entries, b.items = append(b.entries, entry), append(b.items, one)
 }
 
-// letGo puts what is held of some devices, which have nothing in a batch any more, into
-// the batch that takes events: all of it, unless the batch becomes full.
-func (d *Driver) letGo(a *aggregator) {
-	kept := a.held[:0]
-	for _, h := range a.held {
-		device := h.item.device
-		b := a.taking(d.config.Batch)
-		if !d.freed.has(device) || d.telling.has(device) && !b.tells(device) {
-			kept = append(kept, h)
-			continue
+// joins is the batch that takes the next event of a device; nil while the device has events
+// in another.
+func (d *Driver) joins(a *aggregator, device int32) *batch {
+	b := a.taking(d.config.Batch)
+	if d.telling.has(device) && !b.tells(device) {
+		return nil
+	}
+	d.telling.add(device)
+	return b
+}
+
+// letGo puts what is held of a device that has no event in a batch any more into the batch
+// that takes events: all of it, unless the batch becomes full.
+func (d *Driver) letGo(a *aggregator, device int32) {
+	waiting := a.held[device]
+	for len(waiting) > 0 {
+		b := d.joins(a, device)
+		if b == nil {
+			a.held[device] = waiting
+			return
 		}
-		d.telling.add(device)
+		h := &waiting[0]
 		b.body = append(b.next(d.NowUS(), d.config.Batch.Binary), h.body...)
 		b.entries, b.items = append(b.entries, h.entry), append(b.items, h.item)
+		waiting = waiting[1:]
 	}
-	clear(a.held[len(kept):])
-	a.held = kept
-	for _, h := range kept {
-		d.holding.add(h.item.device)
-	}
+	delete(a.held, device)
 }
 
 // taking is the batch that takes the next event.
@@ -311,29 +317,12 @@ func (d *Driver) endBatch(b *batch, fates []audit.Fate, answered bool, doneUS in
 	}
 	d.config.Log.AddAll(b.entries)
 	b.of.underway = slices.DeleteFunc(b.of.underway, func(one *batch) bool { return one == b })
-	d.goOn(b)
+	if len(b.of.held) > 0 {
+		for i := range b.items {
+			d.letGo(b.of, b.items[i].device)
+		}
+	}
 	d.leave(b)
-}
-
-// goOn has the devices of a batch that has ended tell what they were held back from.
-func (d *Driver) goOn(ended *batch) {
-	waited := false
-	for i := range ended.items {
-		if device := ended.items[i].device; d.holding.has(device) {
-			d.holding.remove(device)
-			d.freed.add(device)
-			waited = true
-		}
-	}
-	if !waited {
-		return
-	}
-	d.letGo(ended.of)
-	for i := range ended.items {
-		if device := ended.items[i].device; d.freed.has(device) {
-			d.freed.remove(device)
-		}
-	}
 }
 
 // leave gives back a batch that is with nobody any more.
@@ -353,18 +342,17 @@ func (d *Driver) loseGathered(a *aggregator) {
 		}
 		d.leave(b)
 	}
-	for i := range a.held {
-		n := &a.held[i].item
-		d.lose(n.op, true, n.dueUS, n.measured)
-		if d.holding.has(n.device) {
-			d.holding.remove(n.device)
+	for _, waiting := range a.held {
+		for i := range waiting {
+			n := &waiting[i].item
+			d.lose(n.op, true, n.dueUS, n.measured)
 		}
+		a.events -= len(waiting)
+		d.pending.Add(-int64(len(waiting)))
 	}
-	a.events -= len(a.held)
-	d.pending.Add(-int64(len(a.held)))
 	clear(a.held)
 	clear(a.queue)
-	a.held, a.queue = a.held[:0], a.queue[:0]
+	a.queue = a.queue[:0]
 }
 
 // abandonBatches ends all that an aggregator has: what was sent is unanswered, the rest

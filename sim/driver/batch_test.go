@@ -112,6 +112,13 @@ func (s *edge) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"outcomes":[%s]}`, strings.Join(outcomes, ","))
 }
 
+// heard is how many batches have come.
+func (s *edge) heard() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.batches)
+}
+
 func decode(contentType string, body []byte) (events []viewing.Event, err error) {
 	var decoder wire.Decoder
 	format, ok := wire.ParseFormat(contentType)
@@ -323,11 +330,7 @@ func TestBatchesLeaveADeadNodeOnce(t *testing.T) {
 func TestCancelledBatchesAreAllCounted(t *testing.T) {
 	t.Parallel()
 	target := newEdge(t, func(e *viewing.Event) string { return map[bool]string{true: "accepted"}[e.AccountID%2 == 0] })
-	ctx, cancel := contextUntil(t, func() bool {
-		target.mu.Lock()
-		defer target.mu.Unlock()
-		return len(target.batches) > 8
-	})
+	ctx, cancel := contextUntil(t, func() bool { return target.heard() > 8 })
 	defer cancel()
 	d := newDrive(newScript(devicesInTurn(20, 25)...), []string{target.url}, func(c *Config) {
 		c.Connections, c.Batch, c.Duration = 3, Batch{Events: 2, Aggregators: 1}, time.Minute
@@ -412,11 +415,7 @@ func TestABatchWaitsForOthers(t *testing.T) {
 func TestABatchThatIsNeverAnswered(t *testing.T) {
 	t.Parallel()
 	target := newEdge(t, func(*viewing.Event) string { return "" })
-	ctx, cancel := contextUntil(t, func() bool {
-		target.mu.Lock()
-		defer target.mu.Unlock()
-		return len(target.batches) > 0
-	})
+	ctx, cancel := contextUntil(t, func() bool { return target.heard() > 0 })
 	defer cancel()
 	d := newDrive(newScript(devicesInTurn(2, 20)...), []string{target.url}, func(c *Config) {
 		c.Connections, c.Batch, c.Duration = 1, Batch{Events: 4}, time.Minute

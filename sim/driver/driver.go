@@ -103,8 +103,6 @@ type Driver struct {
 	luck        *rand.Rand // which device waits how long
 	aggregators []aggregator
 	telling     devices // that have an event in a batch
-	holding     devices // that have another, which is held
-	freed       devices // whose held events may go now
 	underway    int     // requests of lanes
 	request     []byte  // that is sent
 	fates       []audit.Fate
