@@ -271,10 +271,8 @@ func (b *backgroundWriter) Write(p []byte) (int, error) {
 }
 
 func (b *backgroundWriter) rest() error {
-	select {
-	case <-b.stop:
+	if pause(min(restTimes*time.Since(b.restedAt), longestRest), b.stop) {
 		return errStopped
-	case <-time.After(min(restTimes*time.Since(b.restedAt), longestRest)):
 	}
 	b.written, b.restedAt = 0, time.Now()
 	return nil

@@ -83,12 +83,10 @@ func (m *mux) serve(hello func(net.Conn)) {
 		for {
 			conn, err := m.listener.Accept()
 			if err != nil {
-				select {
-				case <-m.done:
+				if pause(10*time.Millisecond, m.done) { // out of file descriptors, say
 					return
-				case <-time.After(10 * time.Millisecond): // out of file descriptors, say
-					continue
 				}
+				continue
 			}
 			select {
 			case m.unsaid <- struct{}{}:

@@ -20,7 +20,7 @@ type removal struct {
 	stop  <-chan struct{} // closed when the node has no time; nil: it does nothing else
 	under sync.WaitGroup
 	mu    sync.Mutex     // held while one is removed
-	reads sync.Mutex     // guards opened
+	reads sync.Mutex     // guards open
 	open  map[string]int // snapshots that are being read, and how often
 }
 
@@ -79,7 +79,7 @@ func (r *removal) remove(id, dir string) {
 			if r.stopped() || os.Remove(filepath.Join(dir, filesDir, file.Name())) != nil {
 				break
 			}
-			r.pause(begun)
+			pause(removalPause*time.Since(begun), r.stop)
 		}
 	}
 	if !r.stopped() {
@@ -103,14 +103,7 @@ func (r *removal) shrink(path string) {
 		if file.Truncate(left) != nil || file.Sync() != nil {
 			return
 		}
-		r.pause(begun)
-	}
-}
-
-func (r *removal) pause(begun time.Time) {
-	select {
-	case <-time.After(removalPause * time.Since(begun)):
-	case <-r.stop:
+		pause(removalPause*time.Since(begun), r.stop)
 	}
 }
 

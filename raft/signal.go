@@ -1,6 +1,9 @@
 package raft
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // signal wakes everyone who waits for "something changed". The zero value is ready.
 type signal struct {
@@ -25,5 +28,17 @@ func (s *signal) broadcast() {
 	if s.ch != nil {
 		close(s.ch)
 		s.ch = nil
+	}
+}
+
+// pause waits for a while, or until stop is closed, and says whether it is. A nil stop never is.
+func pause(d time.Duration, stop <-chan struct{}) (stopped bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return false
+	case <-stop:
+		return true
 	}
 }

@@ -179,7 +179,7 @@ func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 		from = last + 1
 		if now := s.appends.Load(); now != appends {
 			appends = now
-			s.giveWay(deletionPause * time.Since(begun))
+			pause(deletionPause*time.Since(begun), s.closing)
 		}
 	}
 	return nil
@@ -195,15 +195,6 @@ const (
 
 // pieceOfTree is the last entry of a piece of a B+tree that begins with an entry.
 func pieceOfTree(from uint64) (last uint64) { return from + deletedAtOnce - 1 }
-
-func (s *diskStore) giveWay(to time.Duration) {
-	timer := time.NewTimer(to)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.closing:
-	}
-}
 
 // IsMonotonic implements hraft.MonotonicLogStore: whether the log can have no gap.
 func (s *diskStore) IsMonotonic() bool { return s.kind == LogStoreWAL }

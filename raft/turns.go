@@ -18,20 +18,7 @@ const (
 // threshold, and each node at another entry, so that in most clusters a majority is at its
 // work meanwhile. The library would have all of them take theirs within seconds.
 func (n *Node) watchLog() {
-	tick := time.NewTicker(turnEvery)
-	defer tick.Stop()
-	wait := func(d time.Duration) {
-		select {
-		case <-time.After(d):
-		case <-n.closing:
-		}
-	}
-	for {
-		select {
-		case <-tick.C:
-		case <-n.closing:
-			return
-		}
+	for !pause(turnEvery, n.closing) {
 		place, nodes := n.place()
 		if !isTurn(n.AppliedIndex(), n.snapshots.lastIndex(), n.cfg.SnapshotThreshold, place, nodes) {
 			continue
@@ -39,7 +26,7 @@ func (n *Node) watchLog() {
 		err := n.TakeSnapshot(context.Background()) // until the node closes
 		if err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNothingToSnapshot) {
 			n.logger.Warn("a snapshot was not taken, the log grows", "error", err, "next_try", snapshotTriedNext)
-			wait(snapshotTriedNext)
+			pause(snapshotTriedNext, n.closing)
 		}
 	}
 }
