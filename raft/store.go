@@ -156,19 +156,21 @@ func (s *diskStore) read(index uint64, l *hraft.Log) (err error) {
 // what another leader overrules does not, and that is on disk first.
 func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 	defer recovered(&err)
+	applied := uint64(0)
+	if s.applied != nil {
+		applied = s.applied()
+	}
 	if last, _ := s.promise.get(); to >= last {
-		kept := from - 1
-		if s.applied != nil {
-			kept = max(kept, s.applied())
-		}
-		if kept < last {
+		if kept := max(from-1, applied); kept < last {
 			if err := s.promise.setLast(kept); err != nil {
 				return err
 			}
 		}
 	}
-	if first, err := s.kept.FirstIndex(); err != nil || from > first {
-		return s.kept.DeleteRange(from, to) // the end of the log goes at once, or it would have a hole
+	// What was not applied may be overruled, and is the end of the log: it goes at once, or
+	// a crash would leave a hole.
+	if first, err := s.kept.FirstIndex(); err != nil || from > first || to > applied {
+		return s.kept.DeleteRange(from, to)
 	}
 	for appends := s.appends.Load(); from <= to; {
 		begun := time.Now()

@@ -282,6 +282,7 @@ func TestLongBeginningIsDeleted(t *testing.T) {
 		for _, to := range []uint64{deletedAtOnce - 1, deletedAtOnce, 2*deletedAtOnce + 1} {
 			s := openStore(t, t.TempDir(), kind)
 			appendEntries(t, s, 1, 1, 2*deletedAtOnce+2)
+			s.applied = func() uint64 { return 2*deletedAtOnce + 2 }
 			if err := s.DeleteRange(1, to); err != nil {
 				t.Fatal(err)
 			}
@@ -323,6 +324,7 @@ func TestLongBeginningIsDeletedBySegments(t *testing.T) {
 	defer s.Close()
 	const entries = 400
 	appendEntries(t, s, 1, 1, entries)
+	s.applied = func() uint64 { return entries }
 	segments := countSegments(dir)
 	p := &pieces{keptLog: s.kept, dir: dir}
 	s.kept = p
@@ -341,6 +343,28 @@ func TestLongBeginningIsDeletedBySegments(t *testing.T) {
 	if first, err := s.FirstIndex(); first != entries || err != nil {
 		t.Errorf("the log begins at %d (%v), want %d", first, err, entries)
 	}
+}
+
+// What another leader overrules goes at once, though it be the whole log: a crash between
+// two pieces would leave an end without its beginning.
+func TestOverruledLogGoesAtOnce(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, kind string) {
+		dir := t.TempDir()
+		s := openStore(t, dir, kind)
+		defer s.Close()
+		const entries = 400
+		appendEntries(t, s, 1, 1, entries)
+		s.applied = func() uint64 { return 0 }
+		p := &pieces{keptLog: s.kept, dir: dir}
+		s.kept = p
+		if err := s.DeleteRange(1, entries); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.left) != 1 {
+			t.Errorf("it was deleted in %d pieces", len(p.left))
+		}
+	})
 }
 
 // A snapshot that lets the whole log go does not take back that its entries
