@@ -169,7 +169,8 @@ func (c *check) resume(home *household, p *playback, start *entry) {
 func (p *playback) wentOn(start *entry) bool {
 	for i := range p.entries {
 		e := &p.entries[i]
-		if e.Seq > start.Seq && e.FirstSentUS < start.DoneUS && (e.PositionMS == start.PositionMS || !e.placed()) {
+		known := (e.there() || e.maybeThere()) && e.FirstSentUS < start.DoneUS
+		if e.Seq > start.Seq && known && (e.PositionMS == start.PositionMS || !e.placed()) {
 			return true
 		}
 	}

@@ -234,4 +234,11 @@ func TestResume(t *testing.T) {
 	expect(t, judge(logOf(2, told, resumedAt(0)), testOptions()), KindPosition)
 	expect(t, judge(logOf(2, told, resumedAt(900)), testOptions()), KindPosition)
 	expect(t, judge(logOf(2, resumedAt(700)), testOptions()), KindPosition)
+
+	// Its device did not wait for the answer, and its clock is behind.
+	wentOn := event{"b", 2, 1, keepalive, Unanswered, 22, 28, 0}.entry()
+	wentOn.Profile, wentOn.AtMS, wentOn.PositionMS = 1, 3, 900
+	expect(t, judge(logOf(2, told, wentOn, resumedAt(900)), testOptions()))
+	wentOn.Fate = Rejected
+	expect(t, judge(logOf(2, told, wentOn, resumedAt(900)), testOptions()), KindPosition, KindRejected)
 }
