@@ -15,8 +15,8 @@ const (
 )
 
 // watchLog takes this node's snapshots: one each time that the log has grown by the
-// threshold, and each node at another entry, so that in most clusters a majority is at its
-// work meanwhile. The library would have all of them take theirs within seconds.
+// threshold, and each node at another entry, so that none is at it with another as long as
+// one takes no more than its share of the threshold. The library would have all of them take theirs within seconds.
 func (n *Node) watchLog() {
 	for !pause(turnEvery, n.closing) {
 		place, nodes := n.place()

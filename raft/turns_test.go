@@ -2,7 +2,7 @@ package raft
 
 import "testing"
 
-// TestTurns: each node has one snapshot in so many entries, and none while another has its own.
+// TestTurns: each node takes one snapshot in so many entries, at other entries than the others.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	const threshold, nodes = 300, 3
