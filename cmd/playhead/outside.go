@@ -34,7 +34,8 @@ func checkTerms(ctx context.Context, target string, access *access, keepalive, l
 	if err != nil {
 		return access.explained(err)
 	}
-	if terms.Keepalive != keepalive || (terms.Lease-lease).Abs() > leaseSlack(lease) {
+	longest, shortest := terms.Lease, terms.Lease-terms.Took
+	if terms.Keepalive != keepalive || longest < lease-leaseSlack(lease) || shortest > lease+leaseSlack(lease) {
 		return usageError{fmt.Errorf(
 			"the target asks for a keepalive every %v and leases streams for %v; the scenario means %v and %v on the clock on the wall: start the target with --keepalive %v --lease %v, or change the scenario's target or its time_scale",
 			terms.Keepalive, terms.Lease.Round(100*time.Millisecond), keepalive, lease, keepalive, lease)}

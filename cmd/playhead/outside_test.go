@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,6 +90,26 @@ func TestOutsideTargetOnOtherTerms(t *testing.T) {
 	code, _, stderr := runOutside(t, urls)
 	if code != exitUsage || !strings.Contains(stderr, "--keepalive 1s --lease 2.5s") {
 		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+// TestTermsOfASlowTarget: a lease begins when the target grants it, somewhere between
+// the question and the answer, so that a slow answer is not taken for a longer lease.
+func TestTermsOfASlowTarget(t *testing.T) {
+	t.Parallel()
+	const queued = 1500 * time.Millisecond
+	for _, lease := range []time.Duration{2500 * time.Millisecond, 5 * time.Second} {
+		slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/sessions") {
+				time.Sleep(queued) // what is waited for is the delay itself
+				fmt.Fprintf(w, `{"keepalive_ms":1000,"expires_at":%q}`, time.Now().Add(lease).Format(time.RFC3339Nano))
+			}
+		}))
+		defer slow.Close()
+		err := checkTerms(t.Context(), slow.URL, &access{}, time.Second, 2500*time.Millisecond)
+		if refused := err != nil; refused != (lease != 2500*time.Millisecond) {
+			t.Errorf("a lease of %v, granted after %v: %v", lease, queued, err)
+		}
 	}
 }
 

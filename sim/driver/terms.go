@@ -19,7 +19,8 @@ const termsTimeout = 10 * time.Second
 // Terms are what a target gives a playback, in wall time.
 type Terms struct {
 	Keepalive time.Duration // asked for between two keepalives
-	Lease     time.Duration // by our own clock: off by what the clocks differ and the answer took
+	Lease     time.Duration // from the question to its end, by our own clock: off by what the clocks differ
+	Took      time.Duration // from the question to its answer: the lease began somewhere in it
 }
 
 // AskTerms learns a target's terms by starting and stopping one playback of an
@@ -37,6 +38,7 @@ func AskTerms(ctx context.Context, target string, access Access) (Terms, error) 
 	sent := time.Now()
 	start := fmt.Sprintf("%s/v1/accounts/%d/sessions", target, probe.AccountID)
 	answer, err := asker.post(ctx, start, probe.AccountID, wire.AppendEventJSON(nil, &probe))
+	took := time.Since(sent)
 	if err != nil {
 		return Terms{}, fmt.Errorf("start a playback at the target to learn its terms: %w", err)
 	}
@@ -55,7 +57,7 @@ func AskTerms(ctx context.Context, target string, access Access) (Terms, error) 
 	if told.KeepaliveMS == nil {
 		return Terms{}, errors.New("the target's answer to a start has no keepalive_ms")
 	}
-	return Terms{Keepalive: time.Duration(*told.KeepaliveMS) * time.Millisecond, Lease: told.ExpiresAt.Sub(sent)}, nil
+	return Terms{Keepalive: time.Duration(*told.KeepaliveMS) * time.Millisecond, Lease: told.ExpiresAt.Sub(sent), Took: took}, nil
 }
 
 func (a *asker) post(ctx context.Context, url string, account uint64, body []byte) ([]byte, error) {
