@@ -27,7 +27,7 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 			t.Logf("%s", stacks)
 		}
 	}()
-	rafttest.Eventually(t, 15*time.Second, "every goroutine of the nodes ends", func() bool {
+	rafttest.Eventually(t, "every goroutine of the nodes ends", func() bool {
 		stacks = stacks[:cap(stacks)]
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		return !bytes.Contains(stacks, []byte("playhead/raft.(*")) && !bytes.Contains(stacks, []byte("hashicorp/raft"))

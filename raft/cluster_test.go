@@ -30,7 +30,7 @@ func TestFollowerTellsTheLeader(t *testing.T) {
 		if _, err := follower.LinearizableReadIndex(within(t, time.Second)); !errors.Is(err, raft.ErrNotLeader) {
 			t.Errorf("linearizable read on a follower: %v", err)
 		}
-		rafttest.Eventually(t, 10*time.Second, "the follower knows the leader", func() bool {
+		rafttest.Eventually(t, "the follower knows the leader", func() bool {
 			got, err := follower.Leader(within(t, time.Second))
 			return err == nil && got == want
 		})
@@ -130,7 +130,7 @@ func TestQueueFull(t *testing.T) {
 	cancel() // whoever waits leaves, nothing hangs
 	waiting.Wait()
 	close(gate)
-	rafttest.Eventually(t, 10*time.Second, "commands are taken again", func() bool {
+	rafttest.Eventually(t, "commands are taken again", func() bool {
 		_, _, err := node.Propose(within(t, 10*time.Second), []byte("y"))
 		return err == nil
 	})

@@ -91,7 +91,7 @@ type Config struct {
 	// falls silent so that its peers elect another; 10 × HeartbeatTimeout.
 	SlowDisk time.Duration
 
-	SnapshotThreshold uint64 // entries (each a batch) from one snapshot to the next, the first one after half of them at the earliest; 16384
+	SnapshotThreshold uint64 // entries (each a batch) from one snapshot of a node to its next, its first after a share of them: the nodes take turns; 16384
 	TrailingLogs      uint64 // entries kept behind a snapshot for slow followers; 8192
 
 	// OnEntry is told the fate of each entry that this node submitted, from any

@@ -327,7 +327,7 @@ func TestDamagedNodeVotesNothingAway(t *testing.T) {
 			}
 			c.Start(cut)
 			c.Start(late)
-			rafttest.Eventually(t, 10*time.Second, "the late node stands for election", func() bool {
+			rafttest.Eventually(t, "the late node stands for election", func() bool {
 				return c.Node(late).Status().Role == "candidate"
 			})
 			if c.Node(cut).IsLeader() || c.Node(late).IsLeader() {
@@ -374,7 +374,7 @@ func lostEnd(t *testing.T, store string) (c *rafttest.Cluster, leader, cut, late
 	cut, late = (leader+1)%3, (leader+2)%3
 	for i := range 3 { // the late one knows the cluster
 		holds(t, c, i, 1, nil)
-		rafttest.Eventually(t, 10*time.Second, "every node has the first command", func() bool {
+		rafttest.Eventually(t, "every node has the first command", func() bool {
 			return slices.Contains(c.Machine(i).(*list).all(), bulky("first"))
 		})
 	}

@@ -20,7 +20,7 @@ func TestWipedFounderKeepsApart(t *testing.T) {
 		c.Join(t, c.Add(t), true)
 	}
 	propose(t, c, "grown")
-	rafttest.Eventually(t, 10*time.Second, "the new members may vote", func() bool { return c.Node(1).MayVote() && c.Node(2).MayVote() })
+	rafttest.Eventually(t, "the new members may vote", func() bool { return c.Node(1).MayVote() && c.Node(2).MayVote() })
 	for i := range 3 { // were they up, they might find it before it founds anything
 		c.Stop(i)
 	}
@@ -28,21 +28,21 @@ func TestWipedFounderKeepsApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Start(0)
-	rafttest.Eventually(t, 10*time.Second, "the wiped founder leads a cluster of its own", c.Node(0).IsLeader)
+	rafttest.Eventually(t, "the wiped founder leads a cluster of its own", c.Node(0).IsLeader)
 	if _, _, err := c.Node(0).Propose(within(t, 10*time.Second), []byte("forked")); err != nil {
 		t.Fatal(err)
 	}
 	c.Start(1)
 	c.Start(2)
 	leads := 1
-	rafttest.Eventually(t, rafttest.ElectWithin, "the majority has a leader", func() bool {
+	rafttest.Eventually(t, "the majority has a leader", func() bool {
 		leads = 3 - leads
 		return c.Node(leads).IsLeader()
 	})
 	// Enough of the real leader's requests come in between.
-	rafttest.Eventually(t, 20*time.Second, "the founder refused the real leader", func() bool { return c.Node(0).RefusedStrangers() })
+	rafttest.Eventually(t, "the founder refused the real leader", func() bool { return c.Node(0).RefusedStrangers() })
 	for range 3 {
-		rafttest.Eventually(t, 20*time.Second, "the majority writes", func() bool {
+		rafttest.Eventually(t, "the majority writes", func() bool {
 			leads = 3 - leads
 			_, _, err := c.Node(leads).Propose(within(t, time.Second), []byte("by the majority"))
 			return err == nil
@@ -91,7 +91,7 @@ func TestStampsAdvanceAfterAFastClock(t *testing.T) {
 	if ahead := first - time.Now().UnixMilli(); next == fast || ahead < time.Hour.Milliseconds()*9/10 {
 		t.Errorf("node %d is ahead by %d ms after node %d was by an hour", next, ahead, fast)
 	}
-	rafttest.Eventually(t, 10*time.Second, "the stamps advance", func() bool {
+	rafttest.Eventually(t, "the stamps advance", func() bool {
 		ms, _ := stamp()
 		if most := time.Since(began).Milliseconds() + 1; ms < first || ms > first+most {
 			t.Errorf("within %d ms a stamp is %d ms after the first", most, ms-first)

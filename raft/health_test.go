@@ -38,8 +38,8 @@ func TestHangingLogCostsTheLeadership(t *testing.T) {
 		old := c.LeaderAt(t)
 		logs[old].Hang()
 		go func() { _, _, _ = c.Node(old).Propose(context.Background(), []byte("hangs")) }()
-		rafttest.Eventually(t, 10*time.Second, "a write hangs", func() bool { return logs[old].Waiting() > 0 })
-		rafttest.Eventually(t, 20*time.Second, "another leads", func() bool {
+		rafttest.Eventually(t, "a write hangs", func() bool { return logs[old].Waiting() > 0 })
+		rafttest.Eventually(t, "another leads", func() bool {
 			return c.Node((old+1)%3).IsLeader() || c.Node((old+2)%3).IsLeader()
 		})
 		if role := c.Node(old).Status().Role; role == "leader" {
@@ -75,13 +75,13 @@ func TestFollowerThatRefusesIsSentTheLogAgain(t *testing.T) {
 			follower := (leader + 1) % 3
 			refused := logs[follower].Refused()
 			logs[follower].Hang()
-			rafttest.Eventually(t, 10*time.Second, "an append hangs", func() bool { return logs[follower].Waiting() > 0 })
+			rafttest.Eventually(t, "an append hangs", func() bool { return logs[follower].Waiting() > 0 })
 			for range 5 { // so that the next requests are on their way
 				propose(t, c, "meanwhile")
 			}
 			logs[follower].RefuseAppends()
 			logs[follower].Release()
-			rafttest.Eventually(t, 10*time.Second, "an append is refused", func() bool { return logs[follower].Refused() > refused })
+			rafttest.Eventually(t, "an append is refused", func() bool { return logs[follower].Refused() > refused })
 			logs[follower].Free()
 			if err := c.Node(follower).WaitApplied(within(t, 10*time.Second), propose(t, c, "again")); err != nil {
 				t.Fatalf("the follower is left behind: %v", err)
@@ -139,7 +139,7 @@ func TestStuckTransferDoesNotStopWrites(t *testing.T) {
 	go func() {
 		transferred <- c.Node(leader).TransferLeadership(context.Background(), c.Config(to).NodeID)
 	}()
-	rafttest.Eventually(t, 10*time.Second, "an entry is refused", func() bool {
+	rafttest.Eventually(t, "an entry is refused", func() bool {
 		_, _, err := c.Node(leader).Propose(within(t, time.Second), []byte("refused"))
 		return errors.Is(err, raft.ErrNotLeader)
 	})
@@ -170,7 +170,7 @@ func TestTermThatCannotBeWritten(t *testing.T) {
 	leader := c.LeaderAt(t)
 	full, next := (leader+1)%3, (leader+2)%3
 	logs[full].Fill()
-	rafttest.Eventually(t, rafttest.ElectWithin, "another leads, in another term", func() bool {
+	rafttest.Eventually(t, "another leads, in another term", func() bool {
 		_ = c.Node(leader).TransferLeadership(within(t, time.Second), c.Config(next).NodeID)
 		return c.Node(next).IsLeader()
 	})

@@ -39,7 +39,7 @@ func TestNodesThatProveThemselves(t *testing.T) {
 
 func writesWithin3(t *testing.T, c *rafttest.Cluster, lost int, command string) (index uint64) {
 	t.Helper()
-	rafttest.Eventually(t, 20*time.Second, "a write succeeds", func() bool {
+	rafttest.Eventually(t, "a write succeeds", func() bool {
 		for _, i := range others(lost) {
 			var err error
 			if _, index, err = c.Node(i).Propose(within(t, time.Second), []byte(command)); err == nil {
@@ -189,7 +189,7 @@ func TestLogGoesToTheNodeOfTheAddress(t *testing.T) {
 	gone := (c.LeaderAt(t) + 1) % 3
 	c.Stop(gone)
 	var listener net.Listener
-	rafttest.Eventually(t, 20*time.Second, "its port is free", func() (ok bool) {
+	rafttest.Eventually(t, "its port is free", func() (ok bool) {
 		var err error
 		listener, err = net.Listen("tcp", c.Config(gone).RaftAddress)
 		return err == nil
@@ -211,7 +211,7 @@ func TestLogGoesToTheNodeOfTheAddress(t *testing.T) {
 			}()
 		}
 	}()
-	rafttest.Eventually(t, 20*time.Second, "the others try to reach it", func() bool { return came.Load() >= 5 })
+	rafttest.Eventually(t, "the others try to reach it", func() bool { return came.Load() >= 5 })
 	writesWithin3(t, c, gone, "after")
 	if n := said.Load(); n > 0 {
 		t.Errorf("it was told %d bytes", n)

@@ -258,7 +258,7 @@ func (n *Node) libraryConfig(logger hclog.Logger) *hraft.Config {
 	c.MaxAppendEntries = maxAppendEntries
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = false
-	c.SnapshotThreshold = math.MaxUint64 // see watchLog
+	c.SnapshotThreshold, c.SnapshotInterval = math.MaxUint64, math.MaxInt64/4 // never: see watchLog
 	c.TrailingLogs = n.cfg.TrailingLogs
 	c.NoLegacyTelemetry = true
 	c.Logger = logger

@@ -158,7 +158,7 @@ func others(i int) []int { return []int{(i + 1) % 3, (i + 2) % 3} }
 // writesWithin proposes a command until a node takes it, known bug 7's measure.
 func writesWithin(t *testing.T, c *rafttest.Cluster, limit time.Duration, command string) (index uint64) {
 	t.Helper()
-	rafttest.Eventually(t, limit, "a write succeeds", func() bool {
+	rafttest.Eventually(t, "a write succeeds", func() bool {
 		for i := range 3 {
 			var err error
 			if _, index, err = c.Node(i).Propose(within(t, time.Second), []byte(command)); err == nil {
@@ -195,7 +195,7 @@ func TestCutLeaderAnswersNothingStale(t *testing.T) {
 		answered <- latest
 	})
 	var wrote time.Time
-	rafttest.Eventually(t, 20*time.Second, "the others go on", func() bool {
+	rafttest.Eventually(t, "the others go on", func() bool {
 		for _, i := range others(old) {
 			if _, _, err := c.Node(i).Propose(within(t, time.Second), []byte("behind its back")); err == nil {
 				wrote = time.Now()
@@ -204,7 +204,7 @@ func TestCutLeaderAnswersNothingStale(t *testing.T) {
 		}
 		return false
 	})
-	rafttest.Eventually(t, 10*time.Second, "the cut leader notices", func() bool { return !c.Node(old).IsLeader() })
+	rafttest.Eventually(t, "the cut leader notices", func() bool { return !c.Node(old).IsLeader() })
 	if _, err := c.Node(old).LeaderReadIndex(within(t, time.Second)); !errors.Is(err, raft.ErrNotLeader) {
 		t.Errorf("a leader read after it noticed: %v", err)
 	}
@@ -270,7 +270,7 @@ func removedAsksForVotes(t *testing.T) error {
 	leader := c.LeaderAt(t)
 	gone := (leader + 1) % 3
 	w.split([]int{gone}, others(gone))
-	rafttest.Eventually(t, 10*time.Second, "the cut node stands for election", func() bool {
+	rafttest.Eventually(t, "the cut node stands for election", func() bool {
 		return c.Node(gone).Status().Role == "candidate"
 	})
 	term := c.Node(leader).Status().Term
@@ -280,7 +280,7 @@ func removedAsksForVotes(t *testing.T) error {
 	w.set([][2]int{{leader, gone}, {3 - leader - gone, gone}})
 	asked := w.said[gone].Load()
 	var err error
-	rafttest.Eventually(t, time.Minute, "the removed node has asked for votes again and again", func() bool {
+	rafttest.Eventually(t, "the removed node has asked for votes again and again", func() bool {
 		_, _, err = c.Node(leader).Propose(within(t, 30*time.Second), []byte("undisturbed"))
 		return err != nil || w.said[gone].Load() >= asked+4
 	})
@@ -306,9 +306,9 @@ func TestTwoOfThreeAgreeAgainAfterACut(t *testing.T) {
 	for range 2 {
 		leader := c.LeaderAt(t)
 		w.split([]int{leader}, others(leader))
-		rafttest.Eventually(t, 10*time.Second, "the leader loses its lease", func() bool { return !c.Node(leader).IsLeader() })
+		rafttest.Eventually(t, "the leader loses its lease", func() bool { return !c.Node(leader).IsLeader() })
 		w.heal()
-		rafttest.Eventually(t, 10*time.Second, "the two write again", func() bool {
+		rafttest.Eventually(t, "the two write again", func() bool {
 			for _, i := range others(down) {
 				var err error
 				if _, index, err = c.Node(i).Propose(within(t, time.Second), []byte("again")); err == nil {
@@ -395,7 +395,7 @@ func TestLinearizableUnderPartitions(t *testing.T) {
 			w.set([][2]int{{a, b}, {b, a}})
 		}
 		enough := seen.tries.Load() + clients*20
-		rafttest.Eventually(t, 20*time.Second, "the clients have tried", func() bool { return seen.tries.Load() >= enough })
+		rafttest.Eventually(t, "the clients have tried", func() bool { return seen.tries.Load() >= enough })
 	}
 	w.heal()
 	stop()

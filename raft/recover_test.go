@@ -52,7 +52,7 @@ func TestRecoveryIsRepeated(t *testing.T) {
 			t.Errorf("a cluster of one is recovered: %v", err)
 		}
 		c.Start(left)
-		rafttest.Eventually(t, rafttest.ElectWithin, "it leads alone", c.Node(left).IsLeader)
+		rafttest.Eventually(t, "it leads alone", c.Node(left).IsLeader)
 		_, index, err := c.Node(left).Propose(within(t, 10*time.Second), []byte("alone"))
 		if err != nil {
 			t.Fatal(err)

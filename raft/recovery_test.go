@@ -148,7 +148,7 @@ func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
 	c.Stop(leader)
 	c.Start(wiped)
 	c.Start(other)
-	rafttest.Eventually(t, 10*time.Second, "the other one stands for election", func() bool {
+	rafttest.Eventually(t, "the other one stands for election", func() bool {
 		return c.Node(other).Status().Role == "candidate"
 	})
 	if c.Node(wiped).IsLeader() || c.Node(other).IsLeader() {
@@ -159,10 +159,10 @@ func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {
 	}
 	c.Start(leader)
 	holds(t, c, wiped, index, commands)
-	rafttest.Eventually(t, 10*time.Second, "the wiped node votes again", func() bool { return c.Node(wiped).MayVote() })
+	rafttest.Eventually(t, "the wiped node votes again", func() bool { return c.Node(wiped).MayVote() })
 	id := c.Leader(t).Status().NodeID
 	for i := range 3 {
-		rafttest.Eventually(t, 10*time.Second, "one cluster with one leader", func() bool {
+		rafttest.Eventually(t, "one cluster with one leader", func() bool {
 			return c.Node(i).Status().LeaderID == id
 		})
 	}
@@ -174,7 +174,7 @@ func TestSlowDiskCostsTheLeadership(t *testing.T) {
 	propose(t, c, "before")
 	slow := c.LeaderAt(t)
 	c.Node(slow).PretendAppending(time.Now().Add(-time.Hour))
-	rafttest.Eventually(t, 10*time.Second, "the leader with the hanging disk falls silent", func() bool {
+	rafttest.Eventually(t, "the leader with the hanging disk falls silent", func() bool {
 		return !c.Node(slow).IsLeader()
 	})
 	if _, _, err := c.Node(slow).Propose(within(t, time.Second), []byte("x")); !errors.Is(err, raft.ErrNotLeader) {
@@ -230,23 +230,37 @@ func TestLeaderKilledUnderLoad(t *testing.T) {
 	})
 }
 
-// TestSnapshotsThatNobodyAsksFor: every node takes one when the log has grown, and the log
-// is truncated behind it.
+// TestSnapshotsThatNobodyAsksFor: each node takes one when the log has grown, at another
+// entry than the others, and the log is truncated behind it.
 func TestSnapshotsThatNobodyAsksFor(t *testing.T) {
 	t.Parallel()
-	const threshold = 30
+	const threshold = 90
 	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) {
 		cfg.SnapshotThreshold, cfg.TrailingLogs = threshold, 1
 	})
+	took := func() (nodes int) {
+		for i := range 3 {
+			if info, ok := c.Node(i).LastSnapshot(); ok && info.Index >= threshold/3 {
+				nodes++
+			}
+		}
+		return nodes
+	}
 	index := uint64(0)
-	for index < threshold+5 {
-		index = propose(t, c, "x")
+	for i, turn := range []uint64{threshold / 3, threshold * 2 / 3, threshold} {
+		for index+1 < turn {
+			index = propose(t, c, "x")
+		}
+		if got := took(); got != i {
+			t.Fatalf("at entry %d %d nodes have a snapshot, want %d", index, got, i)
+		}
+		index = propose(t, c, "y")
+		rafttest.Eventually(t, "a snapshot of the next node", func() bool { return took() == i+1 })
 	}
 	for i := range 3 {
-		rafttest.Eventually(t, 20*time.Second, "a snapshot, and a log that begins after it", func() bool {
-			info, ok := c.Node(i).LastSnapshot()
+		rafttest.Eventually(t, "a log that begins after it", func() bool {
 			first, _ := c.Node(i).LastLogIndexes()
-			return ok && info.Index >= threshold/2 && first > 1
+			return first > 1
 		})
 	}
 }

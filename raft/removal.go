@@ -20,13 +20,14 @@ type removal struct {
 	stop  <-chan struct{} // closed when the node has no time; nil: it does nothing else
 	under sync.WaitGroup
 	mu    sync.Mutex     // held while one is removed
-	reads sync.Mutex     // guards open
+	guard sync.Mutex     // of open
 	open  map[string]int // snapshots that are being read, and how often
+	reads signal         // one is no longer
 }
 
 func (r *removal) opened(id string) {
-	r.reads.Lock()
-	defer r.reads.Unlock()
+	r.guard.Lock()
+	defer r.guard.Unlock()
 	if r.open == nil {
 		r.open = map[string]int{}
 	}
@@ -34,16 +35,17 @@ func (r *removal) opened(id string) {
 }
 
 func (r *removal) closed(id string) {
-	r.reads.Lock()
-	defer r.reads.Unlock()
+	r.guard.Lock()
+	defer r.guard.Unlock()
 	if r.open[id]--; r.open[id] == 0 {
 		delete(r.open, id)
+		r.reads.broadcast()
 	}
 }
 
 func (r *removal) isOpen(id string) bool {
-	r.reads.Lock()
-	defer r.reads.Unlock()
+	r.guard.Lock()
+	defer r.guard.Unlock()
 	return r.open[id] > 0
 }
 
@@ -69,21 +71,38 @@ func (s *snapshotStore) removeOld() {
 }
 
 func (r *removal) remove(id, dir string) {
+	if !r.awaitReaders(id) {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.isOpen(id) { // who still reads it needs it whole
-		r.shrink(filepath.Join(dir, "state.bin"))
-		files, _ := os.ReadDir(filepath.Join(dir, filesDir))
-		for _, file := range files {
-			begun := time.Now()
-			if r.stopped() || os.Remove(filepath.Join(dir, filesDir, file.Name())) != nil {
-				break
-			}
-			pause(removalPause*time.Since(begun), r.stop)
+	r.shrink(filepath.Join(dir, "state.bin"))
+	files, _ := os.ReadDir(filepath.Join(dir, filesDir))
+	for _, file := range files {
+		begun := time.Now()
+		if r.stopped() || os.Remove(filepath.Join(dir, filesDir, file.Name())) != nil {
+			break
 		}
+		pause(removalPause*time.Since(begun), r.stop)
 	}
 	if !r.stopped() {
 		_ = os.RemoveAll(dir)
+	}
+}
+
+// awaitReaders waits until nobody reads a snapshot, who needs it whole; false: the node
+// closes.
+func (r *removal) awaitReaders(id string) bool {
+	for {
+		changed := r.reads.changed()
+		if !r.isOpen(id) {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-r.stop:
+			return false
+		}
 	}
 }
 

@@ -72,16 +72,47 @@ func TestOldSnapshotThatIsReadStaysWhole(t *testing.T) {
 	oldest := takeLarge(t, s, 1)
 	meta, from, err := s.Open(oldest)
 	mustDo(t, err)
-	takeLarge(t, s, 2)
-	takeLarge(t, s, 3)
-	s.removal.under.Wait()
+	reads, err := os.Open(stateOf(s, oldest)) // sees it become shorter
+	mustDo(t, err)
+	defer reads.Close()
+	second := takeLarge(t, s, 2)
+	third := takeLarge(t, s, 3)
 	data, err := io.ReadAll(from)
 	mustDo(t, err, from.Close())
+	s.removal.under.Wait()
+	if info, err := reads.Stat(); err != nil || info.Size() > removedAtOnce+1<<10 {
+		t.Errorf("the old state has %d bytes left (%v), want no more than a piece when it was removed", info.Size(), err)
+	}
+	if got := snapshotsIn(t, s); !slices.Equal(got, []string{second, third}) {
+		t.Errorf("kept: %q, want %q", got, []string{second, third})
+	}
 	if int64(len(data)) != meta.Size {
 		t.Errorf("%d bytes were read of a snapshot of %d", len(data), meta.Size)
 	}
 	if len(s.removal.open) > 0 {
 		t.Errorf("taken to be read: %v", s.removal.open)
+	}
+}
+
+// TestOlderSnapshotIsNotToldAsTheNewest: a node's own is complete after a newer one that its
+// leader sent meanwhile; and while either is written, the store says so.
+func TestOlderSnapshotIsNotToldAsTheNewest(t *testing.T) {
+	t.Parallel()
+	s := openTestSnapshots(t, t.TempDir())
+	own, sent := newSink(t, s, 1), newSink(t, s, 2)
+	for i, sink := range []*snapshotSink{sent, own} {
+		if got := s.writing.Load(); got != int32(2-i) {
+			t.Errorf("%d are being written, want %d", got, 2-i)
+		}
+		_, err := io.WriteString(sink, testState)
+		mustDo(t, err, sink.Close())
+		if got := s.lastIndex(); got != 2 {
+			t.Errorf("the newest is of entry %d, want 2", got)
+		}
+	}
+	mustDo(t, newSink(t, s, 3).Cancel())
+	if got := s.writing.Load(); got != 0 {
+		t.Errorf("%d are being written, want none", got)
 	}
 }
 

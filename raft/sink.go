@@ -24,6 +24,7 @@ type snapshotSink struct {
 	begun  bool      // the claim is written
 	pace   pacer     // of the state
 	unpack *unpacker // nil: it carries no files, or they are there already
+	over   bool      // it is complete, or was cancelled
 }
 
 // filesDir is in a snapshot's directory.
@@ -104,12 +105,21 @@ func (s *snapshotSink) Close() error {
 	if err := s.complete(); err != nil {
 		return errors.Join(err, s.Cancel())
 	}
+	defer s.end()
 	if err := s.SnapshotSink.Close(); err != nil {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
 	s.store.removeOld()
-	s.store.newest.Store(s.store.infoOf(s.ID(), s.claim.Index))
+	s.store.tell(s.store.infoOf(s.ID(), s.claim.Index))
 	return s.store.promise.raiseLast(s.claim.Index)
+}
+
+// end counts this one off: it is written no more.
+func (s *snapshotSink) end() {
+	if !s.over {
+		s.over = true
+		s.store.writing.Add(-1)
+	}
 }
 
 // complete sees that everything is there, and will be after a power cut.
@@ -129,6 +139,7 @@ func (s *snapshotSink) complete() error {
 
 // Cancel implements hraft.SnapshotSink: what was written is removed.
 func (s *snapshotSink) Cancel() error {
+	defer s.end()
 	var err error
 	if s.unpack != nil {
 		err = s.unpack.close()

@@ -67,6 +67,7 @@ type snapshotStore struct {
 	refused atomic.Pointer[error]        // the first that was found damaged
 	failed  atomic.Pointer[error]        // the first that was not restored for another reason
 	newest  atomic.Pointer[SnapshotInfo] // nil: none
+	writing atomic.Int32                 // sinks that are neither complete nor cancelled
 }
 
 // SnapshotInfo is what a node knows of the newest snapshot on its disk.
@@ -85,6 +86,17 @@ func (n *Node) LastSnapshot() (SnapshotInfo, bool) {
 		return *info, true
 	}
 	return SnapshotInfo{}, false
+}
+
+// tell makes a complete snapshot the newest, unless a leader has sent a newer one while
+// this node's own was written.
+func (s *snapshotStore) tell(info *SnapshotInfo) {
+	for {
+		known := s.newest.Load()
+		if known != nil && known.Index > info.Index || s.newest.CompareAndSwap(known, info) {
+			return
+		}
+	}
 }
 
 // lastIndex is the index of the newest snapshot; 0: there is none.
@@ -239,6 +251,7 @@ func (s *snapshotStore) Create(version hraft.SnapshotVersion, index, term uint64
 	if err != nil {
 		return nil, err
 	}
+	s.writing.Add(1)
 	return &snapshotSink{
 		SnapshotSink: sink, store: s, dir: filepath.Join(s.dir, sink.ID()+tmpSuffix),
 		claim: snapshotClaim{index, term, configuration, configurationIndex, nil},

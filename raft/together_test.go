@@ -63,7 +63,7 @@ func restartAmongSnapshots(t *testing.T, machine func(int) raft.StateMachine, on
 	held := func() []string { return c.Machine(0).(interface{ all() []string }).all() }
 	for range snapshots {
 		goal := len(held()) + 5*proposers
-		rafttest.Eventually(t, 20*time.Second, "commands are applied", func() bool { return len(held()) >= goal })
+		rafttest.Eventually(t, "commands are applied", func() bool { return len(held()) >= goal })
 		if err := node.TakeSnapshot(within(t, 10*time.Second)); err != nil {
 			t.Error(err)
 		}

@@ -12,23 +12,35 @@ import (
 const (
 	turnEvery         = time.Second      // between two looks whether it is a node's turn
 	snapshotTriedNext = 30 * time.Second // after one that was not taken
+	turnRestsAtMost   = 2 * time.Minute  // after one that was: the log must not grow for ever
 )
 
 // watchLog takes this node's snapshots: one each time that the log has grown by the
-// threshold, and each node at another entry, so that none is at it with another as long as
-// one takes no more than its share of the threshold. The library would have all of them take theirs within seconds.
+// threshold, each node at another entry, and none while one is being written already, be it
+// one that was asked for or that a leader sends. The library would have all nodes take
+// theirs within seconds.
 func (n *Node) watchLog() {
 	for !pause(turnEvery, n.closing) {
 		place, nodes := n.place()
-		if !isTurn(n.AppliedIndex(), n.snapshots.lastIndex(), n.cfg.SnapshotThreshold, place, nodes) {
+		if n.snapshots.writing.Load() > 0 || !isTurn(n.AppliedIndex(), n.snapshots.lastIndex(), n.cfg.SnapshotThreshold, place, nodes) {
 			continue
 		}
-		err := n.TakeSnapshot(context.Background()) // until the node closes
-		if err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNothingToSnapshot) {
+		begun := time.Now()
+		switch err := n.TakeSnapshot(context.Background()); { // until the node closes
+		case err == nil:
+			pause(restAfter(time.Since(begun), nodes), n.closing)
+		case !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNothingToSnapshot):
 			n.logger.Warn("a snapshot was not taken, the log grows", "error", err, "next_try", snapshotTriedNext)
 			pause(snapshotTriedNext, n.closing)
 		}
 	}
+}
+
+// restAfter is how long a node takes no snapshot of its own accord after one that took so
+// long: the others' turns. Where one takes more than its share of the threshold, the turns
+// overlap, but no node writes all the time.
+func restAfter(took time.Duration, nodes int) time.Duration {
+	return min(took*time.Duration(nodes-1), turnRestsAtMost)
 }
 
 // place is this node's among the members, by their ids.
@@ -40,9 +52,13 @@ func (n *Node) place() (place, nodes int) {
 
 // isTurn reports whether a node that has applied so many entries, and whose last snapshot
 // is of an earlier one, is to take the next. It is where the entries pass a multiple of the
-// threshold, shifted for each node by its place, unless the last one is less than half of
-// the threshold ago.
+// threshold, shifted for each node by its place, unless the last one is less than a node's
+// share of the threshold ago.
+//
+// As long as a snapshot takes no more than its share of the threshold, no two nodes write
+// one at once.
 func isTurn(applied, last, threshold uint64, place, nodes int) bool {
-	shift := threshold / uint64(nodes) * uint64(place)
-	return applied-min(last, applied) >= (threshold+1)/2 && (applied+shift)/threshold > (last+shift)/threshold
+	share := max(threshold/uint64(nodes), 1)
+	shift := share * uint64(place)
+	return applied-min(last, applied) >= share && (applied+shift)/threshold > (last+shift)/threshold
 }

@@ -71,7 +71,7 @@ func TestBodiesOverCapacity(t *testing.T) {
 	n.bodies.Release(maxBodiesBytes - left)
 	wantOutcomes(t, n.send(t, http.MethodPost, "/v1/events", large), "rejected")
 	n.send(t, http.MethodPost, "/v1/events", "[").wantProblem(t, http.StatusBadRequest, "")
-	rafttest.Eventually(t, within, "what was taken is given back", func() bool {
+	rafttest.Eventually(t, "what was taken is given back", func() bool {
 		if !n.bodies.TryAcquire(maxBodiesBytes) {
 			return false
 		}

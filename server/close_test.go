@@ -22,7 +22,7 @@ func TestCloseCutsWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	n := startSingle(t)
 	conn := n.ask(t, "POST /v1/events HTTP/1.1\r\nContent-Length: 100", "[")
-	rafttest.Eventually(t, within, "the request is under way", func() bool { return len(n.inFlight) == 1 })
+	rafttest.Eventually(t, "the request is under way", func() bool { return len(n.inFlight) == 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if err := n.end(t, ctx); err == nil || !strings.Contains(err.Error(), "1 requests under way were cut") {
@@ -34,7 +34,7 @@ func TestCloseCutsWhatDoesNotEnd(t *testing.T) {
 	if _, err := io.ReadAll(conn); os.IsTimeout(err) {
 		t.Error("the connection is still open")
 	}
-	rafttest.Eventually(t, within, "the handler ends", func() bool { return len(n.inFlight) < cap(n.inFlight) })
+	rafttest.Eventually(t, "the handler ends", func() bool { return len(n.inFlight) < cap(n.inFlight) })
 }
 
 // TestCloseAnswersWhatIsUnderWay: a write that is under way on the leader when it
@@ -54,12 +54,12 @@ func TestCloseAnswersWhatIsUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	writing := old.ask(t, fmt.Sprintf("POST /v1/events HTTP/1.1\r\nContent-Length: %d", len(body)), string(body[:9]))
-	rafttest.Eventually(t, within, "the write is under way", func() bool { return len(old.inFlight) > 0 })
+	rafttest.Eventually(t, "the write is under way", func() bool { return len(old.inFlight) > 0 })
 	closed := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	go func() { closed <- old.Close(ctx) }()
-	rafttest.Eventually(t, within, "nothing new is accepted", func() bool {
+	rafttest.Eventually(t, "nothing new is accepted", func() bool {
 		conn, err := net.Dial("tcp", old.HTTPAddress())
 		if err == nil {
 			_ = conn.Close()

@@ -25,7 +25,7 @@ func TestClusterFromEachNode(t *testing.T) {
 	for _, n := range c.nodes {
 		n.get(t, sessionsPath(42)+"?consistency=stale", headerMinIndex, formatIndex(index)).want(t, http.StatusOK)
 		var body map[string]any
-		rafttest.Eventually(t, within, n.nodeID+" knows everybody", func() bool {
+		rafttest.Eventually(t, n.nodeID+" knows everybody", func() bool {
 			body = n.get(t, "/v1/cluster").want(t, http.StatusOK)
 			return !slices.ContainsFunc(list(t, body, "members"), func(m map[string]any) bool { return m["http_address"] == "" })
 		})
@@ -133,7 +133,7 @@ func TestMembers(t *testing.T) {
 		t.Errorf("added with a vote: %v", m)
 	}
 	c.nodes = append(c.nodes, fourth)
-	rafttest.Eventually(t, within, "n4 leads", func() bool {
+	rafttest.Eventually(t, "n4 leads", func() bool {
 		n := c.followers(t)[0]
 		a := n.send(t, http.MethodPost, "/v1/cluster/leadership", `{"node_id":"n4"}`)
 		if a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
@@ -154,7 +154,7 @@ func TestMembers(t *testing.T) {
 // eventuallyOK asks followers until the answer is 200; meanwhile it may be 503.
 func eventuallyOK(t testing.TB, c *testCluster, method, path string, body any, to *map[string]any) {
 	t.Helper()
-	rafttest.Eventually(t, within, method+" "+path, func() bool {
+	rafttest.Eventually(t, method+" "+path, func() bool {
 		a := c.followers(t)[0].send(t, method, path, body)
 		if a.status == http.StatusServiceUnavailable {
 			return false
@@ -169,7 +169,7 @@ func eventuallyOK(t testing.TB, c *testCluster, method, path string, body any, t
 func eventuallyTold(t testing.TB, n *testNode, e event) answer {
 	t.Helper()
 	var a answer
-	rafttest.Eventually(t, within, "an event is accepted", func() bool {
+	rafttest.Eventually(t, "an event is accepted", func() bool {
 		a = n.send(t, http.MethodPost, "/v1/events", []event{e})
 		if a.status == http.StatusServiceUnavailable {
 			a.wantProblem(t, http.StatusServiceUnavailable, "")

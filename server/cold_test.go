@@ -26,7 +26,7 @@ func TestSessionsLeaveMemory(t *testing.T) {
 	seq := 100
 	leave := func() {
 		t.Helper()
-		rafttest.Eventually(t, within, "sessions leave memory", func() bool {
+		rafttest.Eventually(t, "sessions leave memory", func() bool {
 			seq++ // the clock of the log goes on with another account's events
 			n.tell(t, newEvent(5, seq, "keepalive").with("account_id", 99))
 			return n.views.size().Cold >= 3

@@ -40,7 +40,7 @@ func (n *testNode) tellOldStory(t *testing.T) (index uint64) {
 func (c *testCluster) goOn(t *testing.T, what string, ok func() bool) (index uint64) {
 	t.Helper()
 	seq := int(time.Now().UnixMilli() % 1_000_000_000) // greater with each call
-	rafttest.Eventually(t, within, what, func() bool {
+	rafttest.Eventually(t, what, func() bool {
 		seq++
 		index = c.leader(t).tell(t, newEvent(900, seq, "keepalive").with("account_id", 99, "position_ms", 0, "played_ms", 0, "at", momentText(0))).index(t)
 		return ok()
@@ -131,7 +131,7 @@ func TestNodesForgetApart(t *testing.T) {
 		if page == 2 {
 			leader := c.leader(t)
 			leader.send(t, http.MethodPost, "/v1/cluster/leadership", nil).want(t, http.StatusOK)
-			rafttest.Eventually(t, within, "another leads", func() bool { return !leader.node.IsLeader() && c.leader(t) != leader })
+			rafttest.Eventually(t, "another leads", func() bool { return !leader.node.IsLeader() && c.leader(t) != leader })
 		}
 		// One of a page before and one of a page to come are in memory again.
 		return c.leader(t).tell(t, late(oldSessions-2*page, 10), late(page, 10)).index(t)

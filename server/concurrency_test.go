@@ -105,7 +105,7 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 	leader := c.leader(t)
-	rafttest.Eventually(t, within, "all nodes hold the same state", func() bool {
+	rafttest.Eventually(t, "all nodes hold the same state", func() bool {
 		for _, n := range c.nodes {
 			if n.digest() != leader.digest() {
 				return false

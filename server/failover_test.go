@@ -53,7 +53,7 @@ func TestNoQuorum(t *testing.T) {
 	for _, n := range gone {
 		n.crash(t)
 	}
-	rafttest.Eventually(t, within, "the leader notices", func() bool { return !left.node.IsLeader() })
+	rafttest.Eventually(t, "the leader notices", func() bool { return !left.node.IsLeader() })
 	before := left.get(t, sessionsPath(42)+"?consistency=stale")
 	var asking sync.WaitGroup // at once, because each waits for an election
 	for _, r := range []struct {
@@ -126,7 +126,7 @@ func TestLeaderFallsDuringWrites(t *testing.T) {
 			return nil
 		}()
 	}()
-	rafttest.Eventually(t, within, "some are written", func() bool {
+	rafttest.Eventually(t, "some are written", func() bool {
 		a := writer.get(t, sessionsPath(42)+"/"+sessionID(1)+"?consistency=stale")
 		return a.status == http.StatusOK && number(t, a.want(t, http.StatusOK), "last_seq") >= 10
 	})

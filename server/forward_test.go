@@ -179,7 +179,7 @@ func TestForwardedAnswerAndConnection(t *testing.T) {
 	idle := old.idle[0]
 	other := startFakeLeader(t, goodAnswer, false)
 	peers.elect(other)
-	rafttest.Eventually(t, within, "idle connections are closed", func() bool { return f.idleLinks() == 0 && idle.Close() != nil })
+	rafttest.Eventually(t, "idle connections are closed", func() bool { return f.idleLinks() == 0 && idle.Close() != nil })
 	if _, _, err := pass(t, f, http.MethodPost); err != nil || other.opened.Load() != 1 || leader.opened.Load() != 1 {
 		t.Errorf("%v, %d connections", err, other.opened.Load())
 	}
@@ -194,7 +194,7 @@ func TestIdleConnectionThatEnded(t *testing.T) {
 		if _, _, err := pass(t, f, http.MethodPost); err != nil {
 			t.Fatalf("request %d: %v", i, err)
 		}
-		rafttest.Eventually(t, within, "the connection ends", func() bool { return !f.to.idle[0].Quiet() })
+		rafttest.Eventually(t, "the connection ends", func() bool { return !f.to.idle[0].Quiet() })
 		f.to.idle[0].since = time.Now().Add(-2 * forwardLook)
 	}
 	f.to.idle[0].since = time.Now().Add(-2 * forwardIdle)
@@ -242,7 +242,7 @@ func TestForwarderCloses(t *testing.T) {
 	f, _ := startForwarder(t, startFakeLeader(t, "", false))
 	ended := make(chan error, 1)
 	go func() { _, _, err := pass(t, f, http.MethodPost); ended <- err }()
-	rafttest.Eventually(t, within, "it is passed on", func() bool { return f.busyLinks() == 1 })
+	rafttest.Eventually(t, "it is passed on", func() bool { return f.busyLinks() == 1 })
 	f.close()
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ended with %v", err)
@@ -282,7 +282,7 @@ func TestLeaderLost(t *testing.T) {
 			wantLater(t, err, "repeat it")
 		})
 	}
-	rafttest.Eventually(t, within, "requests are sent", func() bool { return f.busyLinks() == sent })
+	rafttest.Eventually(t, "requests are sent", func() bool { return f.busyLinks() == sent })
 	peers.dial = func(ctx context.Context, to raft.Peer) (net.Conn, error) {
 		if to != silent.peer() {
 			return dialPlainly(ctx, to)
@@ -297,7 +297,7 @@ func TestLeaderLost(t *testing.T) {
 			}
 		})
 	}
-	rafttest.Eventually(t, within, "all that may be opened are", func() bool { return len(lost.dialing) == forwardDials })
+	rafttest.Eventually(t, "all that may be opened are", func() bool { return len(lost.dialing) == forwardDials })
 	peers.elect(good)
 	ended := make(chan struct{})
 	go func() { asking.Wait(); close(ended) }()

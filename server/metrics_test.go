@@ -104,7 +104,7 @@ func TestMetricsOfACluster(t *testing.T) {
 	if passed := follower.figures(t)["playhead_http_forwarded_total"]; passed < 1 {
 		t.Errorf("%v requests were passed on", passed)
 	}
-	rafttest.Eventually(t, within, "all tell the same of the cluster", func() bool {
+	rafttest.Eventually(t, "all tell the same of the cluster", func() bool {
 		leaders := 0.0
 		for _, n := range c.nodes {
 			got, first := n.figures(t), c.nodes[0].figures(t)

@@ -108,7 +108,7 @@ func TestSlowBodies(t *testing.T) {
 	for range slow {
 		write(t, n.dial(t), fmt.Sprintf(eventsHead+"[", maxBodyBytes))
 	}
-	rafttest.Eventually(t, within, "all are under way", func() bool { return len(n.inFlight) == slow })
+	rafttest.Eventually(t, "all are under way", func() bool { return len(n.inFlight) == slow })
 	n.tell(t, newEvent(1, 1, "start"))
 	n.tell(t, newEvent(2, 1, "start").with("device_type", strings.Repeat("t", 64)))
 	n.get(t, sessionsPath(42)+"/"+sessionID(1)).want(t, http.StatusOK)
@@ -132,7 +132,7 @@ func TestSlowBodyIsCut(t *testing.T) {
 		}
 		wantEnd(t, "slow body", conn)
 	}
-	rafttest.Eventually(t, within, "what was taken is given back", func() bool {
+	rafttest.Eventually(t, "what was taken is given back", func() bool {
 		return isFree(n.bodies, maxBodiesBytes) && isFree(n.writes, maxWritesBytes)
 	})
 }
@@ -212,12 +212,12 @@ func TestFullQueue(t *testing.T) {
 		conns[i] = n.dial(t)
 		write(t, conns[i], fmt.Sprintf(eventsHead+malformed, len(malformed)))
 	}
-	rafttest.Eventually(t, within, "all wait", func() bool { return len(n.inFlight) == waiting })
+	rafttest.Eventually(t, "all wait", func() bool { return len(n.inFlight) == waiting })
 	n.writes.Release(maxWritesBytes - left)
 	for _, conn := range conns {
 		answerOf(t, conn).wantProblem(t, http.StatusBadRequest, "")
 	}
-	rafttest.Eventually(t, within, "all is given back", func() bool { return isFree(n.writes, maxWritesBytes) })
+	rafttest.Eventually(t, "all is given back", func() bool { return isFree(n.writes, maxWritesBytes) })
 }
 
 // TestNothingIsRefusedAfterItWasDecoded: what has its turn finds room in the log's
@@ -276,7 +276,7 @@ func TestHalfOpen(t *testing.T) {
 		wantEnd(t, what, conn)
 	}
 	client.CloseIdleConnections()
-	rafttest.Eventually(t, within, "no connection is open", func() bool { return n.listener.open.Load() == 0 })
+	rafttest.Eventually(t, "no connection is open", func() bool { return n.listener.open.Load() == 0 })
 }
 
 // TestVanishedPeers: the system asks for signs of life of a connection that is silent.
@@ -319,7 +319,7 @@ func TestConnectionLimit(t *testing.T) {
 	const limit = 8
 	n := startChanged(t, func(s *Server) { s.listener.max = limit })
 	client.CloseIdleConnections()
-	rafttest.Eventually(t, within, "no connection is open", func() bool { return n.listener.open.Load() == 0 })
+	rafttest.Eventually(t, "no connection is open", func() bool { return n.listener.open.Load() == 0 })
 	ask := func(conn net.Conn) answer {
 		write(t, conn, "GET /v1/cluster HTTP/1.1\r\nHost: playhead\r\n\r\n")
 		return answerOf(t, conn)
@@ -340,7 +340,7 @@ func TestConnectionLimit(t *testing.T) {
 		ask(conn).want(t, http.StatusOK)
 	}
 	_ = conns[0].Close()
-	rafttest.Eventually(t, within, "a place is free", func() bool { return n.listener.open.Load() < limit })
+	rafttest.Eventually(t, "a place is free", func() bool { return n.listener.open.Load() < limit })
 	metrics := n.get(t, "/metrics")
 	for _, want := range []string{fmt.Sprintf("playhead_http_connections %d\n", limit), fmt.Sprintf("playhead_http_connections_refused_total %d\n", 3*maxTurnedAway)} {
 		if !strings.Contains(string(metrics.body), want) {
@@ -395,7 +395,7 @@ func TestFlood(t *testing.T) {
 			}
 		})
 	}
-	rafttest.Eventually(t, within, "some are refused", func() bool { return refused.Load() > clients })
+	rafttest.Eventually(t, "some are refused", func() bool { return refused.Load() > clients })
 	n.views.mu.Unlock()
 	flood.Wait()
 	if acknowledged.Load() == 0 || refused.Load() == 0 {

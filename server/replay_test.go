@@ -103,7 +103,7 @@ func TestArchiveOfAFollowerThatMissedEntries(t *testing.T) {
 	leader := c.leader(t)
 	before := leader.tell(t, newEvent(6, 1, "start").with("offline", true)).index(t)
 	away := c.followers(t)[0]
-	rafttest.Eventually(t, within, "the follower has it", func() bool { return away.node.AppliedIndex() >= before })
+	rafttest.Eventually(t, "the follower has it", func() bool { return away.node.AppliedIndex() >= before })
 	away.crash(t)
 	leader = c.leader(t)
 	leader.tellAStory(t)
@@ -112,7 +112,7 @@ func TestArchiveOfAFollowerThatMissedEntries(t *testing.T) {
 	back := startNode(t, away.cfg)
 	c.nodes[slices.Index(c.nodes, away)] = back
 	back.waitReady(t)
-	rafttest.Eventually(t, within, "it caught up", func() bool { return back.node.AppliedIndex() >= index })
+	rafttest.Eventually(t, "it caught up", func() bool { return back.node.AppliedIndex() >= index })
 	state := leader.digest()
 	for _, n := range c.nodes {
 		n.shutDown(t)
@@ -206,7 +206,7 @@ func TestApplyingWaitsForTheArchive(t *testing.T) {
 			a.record(uint64(i+1), int64(i), []byte{byte(i)})
 		}
 	}()
-	rafttest.Eventually(t, within, "the queue is full", func() bool { return len(a.queue) == handOverBatches })
+	rafttest.Eventually(t, "the queue is full", func() bool { return len(a.queue) == handOverBatches })
 	select {
 	case <-recorded:
 		t.Fatal("more was recorded than there is room for")

@@ -86,7 +86,7 @@ func startSingle(t testing.TB, change ...func(*Config)) *testNode {
 
 func (n *testNode) waitReady(t testing.TB) {
 	t.Helper()
-	rafttest.Eventually(t, within, n.nodeID+" is ready", func() bool {
+	rafttest.Eventually(t, n.nodeID+" is ready", func() bool {
 		return n.send(t, http.MethodGet, "/readyz", nil).status == http.StatusOK
 	})
 }
@@ -152,7 +152,7 @@ func (n *testNode) running() bool { return n.served != nil }
 func (c *testCluster) leader(t testing.TB) *testNode {
 	t.Helper()
 	var leader *testNode
-	rafttest.Eventually(t, within, "one leader", func() bool {
+	rafttest.Eventually(t, "one leader", func() bool {
 		leading := 0
 		for _, n := range c.nodes {
 			if n.running() && n.node.IsLeader() {

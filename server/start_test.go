@@ -191,7 +191,7 @@ func TestLeaseEnds(t *testing.T) {
 		t.Errorf("keepalive_ms is %v", body["keepalive_ms"])
 	}
 	path := sessionsPath(42) + "/" + sessionID(1)
-	rafttest.Eventually(t, within, "the session expired", func() bool {
+	rafttest.Eventually(t, "the session expired", func() bool {
 		return n.get(t, path).want(t, http.StatusOK)["state"] == "expired"
 	})
 	if active := list(t, n.get(t, sessionsPath(42)).want(t, http.StatusOK), "active"); len(active) != 0 {
@@ -204,7 +204,7 @@ func TestLeaseEnds(t *testing.T) {
 	}
 	// There is none: another took it, and the keepalive is denied.
 	n.start(t, newEvent(2, 0, "start")).want(t, http.StatusCreated)
-	rafttest.Eventually(t, within, "the second expired", func() bool {
+	rafttest.Eventually(t, "the second expired", func() bool {
 		return len(list(t, n.get(t, sessionsPath(42)).want(t, http.StatusOK), "active")) == 0
 	})
 	wantOutcomes(t, n.send(t, http.MethodPost, "/v1/events", []event{newEvent(3, 0, "start"), newEvent(2, 1, "keepalive")}), "accepted", "denied")

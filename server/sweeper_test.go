@@ -127,7 +127,7 @@ func TestHungColdStoreHoldsNoLeadershipUp(t *testing.T) {
 	c := startCluster(t)
 	old := c.leader(t)
 	old.tell(t, played(1, 1, 1000)...)
-	rafttest.Eventually(t, within, "the clock of the log goes on", func() bool {
+	rafttest.Eventually(t, "the clock of the log goes on", func() bool {
 		before := old.views.now()
 		old.tell(t, newEvent(2, 1, "start"))
 		return old.views.now() > before
@@ -152,7 +152,7 @@ func TestHungColdStoreHoldsNoLeadershipUp(t *testing.T) {
 		for range closed { // until it has ended
 		}
 	})
-	rafttest.Eventually(t, within, "another leads", func() bool {
+	rafttest.Eventually(t, "another leads", func() bool {
 		return slices.ContainsFunc(c.nodes, func(n *testNode) bool { return n != old && n.node.IsLeader() })
 	})
 	cancel()

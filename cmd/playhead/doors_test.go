@@ -46,7 +46,7 @@ func TestClusterBehindDoors(t *testing.T) {
 		if err := n.process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		rafttest.Eventually(t, 20*time.Second, "the old key is gone", func() bool {
+		rafttest.Eventually(t, "the old key is gone", func() bool {
 			code, _, _ := c.ask(c.url(i), http.MethodGet, "/v1/accounts/42/sessions", device, "")
 			return code == http.StatusUnauthorized
 		})
@@ -59,11 +59,11 @@ func TestClusterBehindDoors(t *testing.T) {
 	}
 	left := (leader + 1) % len(c.nodes)
 	c.node = "https://" + c.nodes[left].admin
-	rafttest.Eventually(t, 30*time.Second, "another node leads", func() bool {
+	rafttest.Eventually(t, "another node leads", func() bool {
 		_, out, _ := c.run("status", "--json")
 		return !strings.Contains(out, `"leader_id":"`+c.nodes[leader].id+`"`) && strings.Contains(out, `"leader_id":"n`)
 	})
-	rafttest.Eventually(t, 30*time.Second, "a write succeeds", func() bool {
+	rafttest.Eventually(t, "a write succeeds", func() bool {
 		code, _, _ := c.ask(c.url(left), http.MethodPost, "/v1/events", newer, eventOf(20))
 		return code == http.StatusOK
 	})
@@ -180,7 +180,7 @@ func (c *guardedCluster) ask(url, method, path, bearer, body string) (code int, 
 // tell sends an event of a session to a node, again while nobody leads.
 func (c *guardedCluster) tell(t *testing.T, node int, bearer string, session int, want string) {
 	t.Helper()
-	rafttest.Eventually(t, 30*time.Second, "an event is "+want, func() bool {
+	rafttest.Eventually(t, "an event is "+want, func() bool {
 		code, answer, _ := c.ask(c.url(node), http.MethodPost, "/v1/events", bearer, eventOf(session))
 		if code != http.StatusOK && code != http.StatusServiceUnavailable {
 			t.Fatalf("answered %d: %s", code, answer)
@@ -192,7 +192,7 @@ func (c *guardedCluster) tell(t *testing.T, node int, bearer string, session int
 func (c *guardedCluster) leader(t *testing.T) int {
 	t.Helper()
 	leader := -1
-	rafttest.Eventually(t, 30*time.Second, "a node leads", func() bool {
+	rafttest.Eventually(t, "a node leads", func() bool {
 		_, out, _ := c.run("status", "--json")
 		for i, n := range c.nodes {
 			if strings.Contains(out, `"leader_id":"`+n.id+`"`) {

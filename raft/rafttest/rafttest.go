@@ -154,7 +154,7 @@ func (c *Cluster) Add(t testing.TB) int {
 // while the leadership changes.
 func (c *Cluster) Join(t testing.TB, i int, voter bool) {
 	t.Helper()
-	Eventually(t, ElectWithin, "the node became a member", func() bool {
+	Eventually(t, "the node became a member", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), ElectWithin)
 		defer cancel()
 		err := c.Leader(t).AddMember(ctx, c.configs[i].NodeID, c.configs[i].RaftAddress, voter)
@@ -230,7 +230,7 @@ func (c *Cluster) Leader(t testing.TB) *raft.Node {
 func (c *Cluster) LeaderAt(t testing.TB) int {
 	t.Helper()
 	at := -1
-	Eventually(t, ElectWithin, "one leader", func() bool {
+	Eventually(t, "one leader", func() bool {
 		at = -1
 		for i, node := range c.nodes {
 			if node == nil || !node.IsLeader() {
@@ -259,13 +259,16 @@ func (c *Cluster) Followers(t testing.TB) []*raft.Node {
 	return followers
 }
 
+// patience is how long a test waits for what must come, also where all processors are taken.
+const patience = time.Minute
+
 // Eventually polls until the condition holds, and fails the test when it does
-// not within the time.
-func Eventually(t testing.TB, within time.Duration, what string, holds func() bool) {
+// not within the time that it has patience for.
+func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(within); !holds(); time.Sleep(pollEvery) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(pollEvery) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", within, what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }
