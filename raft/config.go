@@ -15,9 +15,12 @@ const (
 	// MaxCommandBytes is the hard limit of one command.
 	MaxCommandBytes = 8 << 20
 
+	// A command waits for company for DefaultBatchLinger, and for MaxBatchLinger at most.
+	DefaultBatchLinger = time.Millisecond
+	MaxBatchLinger     = time.Second
+
 	defaultBatchCommands = 1024
 	defaultBatchBytes    = 256 << 10
-	defaultBatchLinger   = time.Millisecond
 	defaultInFlight      = 2
 	defaultQueueCommands = 8192
 	defaultQueueBytes    = 16 << 20
@@ -31,7 +34,7 @@ const (
 type BatchLimits struct {
 	Commands   int           // most commands in an entry; 1024
 	Bytes      int           // most bytes in an entry; 256 KiB. A larger command rides alone
-	Linger     time.Duration // longest a command waits for company while an entry could be sent; 1 ms
+	Linger     time.Duration // longest a command waits for company while an entry could be sent; 1 ms, at most a second
 	InFlight   int           // most entries sent and not yet committed; 2
 	Queue      int           // most commands waiting to be sent; 8192
 	QueueBytes int           // most bytes waiting to be sent; 16 MiB
@@ -49,7 +52,7 @@ func (l BatchLimits) withDefaults() BatchLimits {
 	set(&l.Queue, defaultQueueCommands)
 	set(&l.QueueBytes, defaultQueueBytes)
 	if l.Linger <= 0 {
-		l.Linger = defaultBatchLinger
+		l.Linger = DefaultBatchLinger
 	}
 	return l
 }
@@ -190,6 +193,9 @@ func (c Config) Validate() error {
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		return fmt.Errorf("raft_address: expected an address that the other nodes can dial, got %q", c.RaftAddress)
+	}
+	if c.Batch.Linger < 0 || c.Batch.Linger > MaxBatchLinger {
+		return fmt.Errorf("batch_linger: expected 0s to %v, got %v", MaxBatchLinger, c.Batch.Linger)
 	}
 	return c.validateBootstrap()
 }

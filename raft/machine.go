@@ -220,8 +220,13 @@ func (s *snapshot) Persist(sink hraft.SnapshotSink) error {
 	if _, err := s.state.WriteTo(out); err != nil {
 		return fmt.Errorf("write the state: %w", err)
 	}
+	if ours, ok := sink.(*snapshotSink); ok && ours.store.lastIndex() > s.at.Index {
+		return errOvertaken // the library would take the older one for its newest
+	}
 	return nil // closed by the caller
 }
+
+var errOvertaken = errors.New("the leader has sent a newer one meanwhile")
 
 // Release implements hraft.FSMSnapshot.
 func (s *snapshot) Release() {

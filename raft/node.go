@@ -132,7 +132,7 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.checkPromise(snapshots); err != nil {
+	if err := errors.Join(n.checkPromise(snapshots), n.dropOvertaken(snapshots)); err != nil {
 		return err
 	}
 	n.snapshots, snapshots.disk, snapshots.removal.stop = snapshots, n.cfg.Disk, n.closing
@@ -246,6 +246,22 @@ func (n *Node) checkPromise(snapshots *snapshotStore) error {
 		return fmt.Errorf("%w: %s", *refused, rejoin)
 	}
 	return damagedFile(n.store.file(promised), fmt.Errorf("%w: at entry %d, expected %d or a snapshot of it in %s", errShort, last, promised, snapshots.dir))
+}
+
+// dropOvertaken deletes a log that ends before the newest snapshot, where it can have no
+// gap: a leader sent that one, and the node was killed before the old log was gone. It
+// would take no entry after the snapshot.
+func (n *Node) dropOvertaken(snapshots *snapshotStore) error {
+	first, _ := n.store.FirstIndex()
+	last, err := n.store.LastIndex()
+	if err != nil || last == 0 || last >= snapshots.lastIndex() || !n.store.IsMonotonic() {
+		return err
+	}
+	_, state, err := snapshots.Open(snapshots.newest.Load().id)
+	if err != nil {
+		return nil //nolint:nilerr // it is damaged, and the log is needed: newRaft tells
+	}
+	return errors.Join(state.Close(), n.store.DeleteRange(first, last))
 }
 
 func (n *Node) libraryConfig(logger hclog.Logger) *hraft.Config {

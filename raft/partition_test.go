@@ -158,6 +158,12 @@ func others(i int) []int { return []int{(i + 1) % 3, (i + 2) % 3} }
 // writesWithin proposes a command until a node takes it, known bug 7's measure.
 func writesWithin(t *testing.T, c *rafttest.Cluster, limit time.Duration, command string) (index uint64) {
 	t.Helper()
+	begun := time.Now()
+	defer func() {
+		if took := time.Since(begun); took > limit {
+			t.Errorf("the first write succeeded after %v, want %v at most", took, limit)
+		}
+	}()
 	rafttest.Eventually(t, "a write succeeds", func() bool {
 		for i := range 3 {
 			var err error

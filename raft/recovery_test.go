@@ -238,24 +238,24 @@ func TestSnapshotsThatNobodyAsksFor(t *testing.T) {
 	c := rafttest.NewClusterWith(t, 3, newList, func(_ int, cfg *raft.Config) {
 		cfg.SnapshotThreshold, cfg.TrailingLogs = threshold, 1
 	})
-	took := func() (nodes int) {
-		for i := range 3 {
-			if info, ok := c.Node(i).LastSnapshot(); ok && info.Index >= threshold/3 {
-				nodes++
-			}
-		}
-		return nodes
-	}
 	index := uint64(0)
 	for i, turn := range []uint64{threshold / 3, threshold * 2 / 3, threshold} {
-		for index+1 < turn {
+		for index < turn {
 			index = propose(t, c, "x")
 		}
-		if got := took(); got != i {
-			t.Fatalf("at entry %d %d nodes have a snapshot, want %d", index, got, i)
+		took := 0
+		rafttest.Eventually(t, "a snapshot of the next node", func() bool {
+			took = 0
+			for node := range 3 {
+				if info, ok := c.Node(node).LastSnapshot(); ok && info.Index >= threshold/3 {
+					took++
+				}
+			}
+			return took > i
+		})
+		if took != i+1 {
+			t.Errorf("at entry %d %d nodes have a snapshot, want %d", index, took, i+1)
 		}
-		index = propose(t, c, "y")
-		rafttest.Eventually(t, "a snapshot of the next node", func() bool { return took() == i+1 })
 	}
 	for i := range 3 {
 		rafttest.Eventually(t, "a log that begins after it", func() bool {

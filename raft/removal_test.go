@@ -2,10 +2,12 @@ package raft
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -94,6 +96,24 @@ func TestOldSnapshotThatIsReadStaysWhole(t *testing.T) {
 	}
 }
 
+// TestNodeThatClosesDoesNotWaitForAReader of what is old.
+func TestNodeThatClosesDoesNotWaitForAReader(t *testing.T) {
+	t.Parallel()
+	s := openTestSnapshots(t, t.TempDir())
+	stop := make(chan struct{})
+	s.removal.stop = stop
+	meta, from, err := s.Open(takeLarge(t, s, 1))
+	mustDo(t, err)
+	takeLarge(t, s, 2)
+	takeLarge(t, s, 3)
+	close(stop)
+	s.removal.under.Wait()
+	if data, err := io.ReadAll(from); err != nil || int64(len(data)) != meta.Size {
+		t.Errorf("%d bytes were read of a snapshot of %d: %v", len(data), meta.Size, err)
+	}
+	mustDo(t, from.Close())
+}
+
 // TestOlderSnapshotIsNotToldAsTheNewest: a node's own is complete after a newer one that its
 // leader sent meanwhile; and while either is written, the store says so.
 func TestOlderSnapshotIsNotToldAsTheNewest(t *testing.T) {
@@ -114,6 +134,23 @@ func TestOlderSnapshotIsNotToldAsTheNewest(t *testing.T) {
 	if got := s.writing.Load(); got != 0 {
 		t.Errorf("%d are being written, want none", got)
 	}
+}
+
+// TestOvertakenSnapshotIsGivenUp: the library would take it for its newest, and the log for
+// one that ends there.
+func TestOvertakenSnapshotIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s := openTestSnapshots(t, t.TempDir())
+	own := newSink(t, s, 1)
+	takeLarge(t, s, 2)
+	capture := &snapshot{state: strings.NewReader(testState), at: Place{Index: 1}, closing: make(chan struct{})}
+	if err := capture.Persist(own); !errors.Is(err, errOvertaken) {
+		t.Errorf("persisted: %v, want %v", err, errOvertaken)
+	}
+	mustDo(t, own.Cancel())
+	next := newSink(t, s, 3)
+	capture = &snapshot{state: strings.NewReader(testState), at: Place{Index: 3}, closing: make(chan struct{})}
+	mustDo(t, capture.Persist(next), next.Close())
 }
 
 // TestLinkedStateIsNotCut: somebody else's name for it, a backup's for instance.

@@ -178,10 +178,14 @@ func (s *diskStore) DeleteRange(from, to uint64) (err error) {
 		if err := s.kept.DeleteRange(from, last); err != nil {
 			return err
 		}
-		from = last + 1
+		if from, err = s.kept.FirstIndex(); err != nil || from == 0 {
+			return err // empty; else it may go on far behind, after a snapshot that was sent
+		}
 		if now := s.appends.Load(); now != appends {
 			appends = now
-			pause(deletionPause*time.Since(begun), s.closing)
+			if pause(deletionPause*time.Since(begun), s.closing) {
+				return errStopped // what is left begins where it may
+			}
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -365,6 +366,88 @@ func TestOverruledLogGoesAtOnce(t *testing.T) {
 			t.Errorf("it was deleted in %d pieces", len(p.left))
 		}
 	})
+}
+
+// TestGapIsNotDeletedByPieces: behind a snapshot that was sent, a B+tree has a gap as long
+// as the node was away.
+func TestGapIsNotDeletedByPieces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir, LogStoreBoltDB)
+	defer s.Close()
+	const after = 1_000_000
+	appendEntries(t, s, 1, 1, 2*deletedAtOnce)
+	appendEntries(t, s, 1, after, after+10)
+	s.applied = func() uint64 { return after + 10 }
+	p := &pieces{keptLog: s.kept, dir: dir}
+	s.kept = p
+	if err := s.DeleteRange(1, after+5); err != nil {
+		t.Fatal(err)
+	}
+	if first, _ := s.FirstIndex(); first != after+6 || len(p.left) != 3 {
+		t.Errorf("deleted in %d pieces, the log begins at %d", len(p.left), first)
+	}
+}
+
+// TestNodeThatClosesLeavesTheRestOfALog: a beginning that is not deleted yet is no harm.
+func TestNodeThatClosesLeavesTheRestOfALog(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir(), LogStoreBoltDB)
+	defer s.Close()
+	const entries = 10 * deletedAtOnce
+	appendEntries(t, s, 1, 1, entries)
+	s.applied = func() uint64 { return entries }
+	closing := make(chan struct{})
+	close(closing)
+	s.closing = closing
+	s.kept = &appending{keptLog: s.kept, appends: &s.appends}
+	if err := s.DeleteRange(1, entries-1); !errors.Is(err, errStopped) {
+		t.Errorf("deleted: %v, want %v", err, errStopped)
+	}
+	if first, _ := s.FirstIndex(); first != deletedAtOnce+1 {
+		t.Errorf("the log begins at %d, want %d", first, deletedAtOnce+1)
+	}
+}
+
+// appending is a log that is appended to while it is deleted from.
+type appending struct {
+	keptLog
+	appends *atomic.Uint64
+}
+
+func (a *appending) DeleteRange(from, to uint64) error {
+	a.appends.Add(1)
+	return a.keptLog.DeleteRange(from, to)
+}
+
+// TestLogBehindASentSnapshotIsDropped: the node was killed between the two. A WAL would
+// take no entry after the snapshot; without the snapshot the log is all there is.
+func TestLogBehindASentSnapshotIsDropped(t *testing.T) {
+	t.Parallel()
+	for _, damaged := range []bool{false, true} {
+		dir := t.TempDir()
+		s := openStore(t, dir, LogStoreWAL)
+		defer s.Close()
+		appendEntries(t, s, 1, 1, 10)
+		n := &Node{cfg: Config{DataDir: dir, LogStore: LogStoreWAL}, store: s}
+		snapshots, err := openSnapshots(dir, s.promise, hclog.NewNullLogger())
+		mustDo(t, err)
+		sink := newSink(t, snapshots, 20)
+		_, err = io.WriteString(sink, testState)
+		mustDo(t, err, sink.Close())
+		want := uint64(0)
+		if damaged {
+			mustDo(t, os.Truncate(stateOf(snapshots, sink.ID()), 5))
+			want = 10
+		}
+		mustDo(t, n.dropOvertaken(snapshots))
+		if last, _ := s.LastIndex(); last != want {
+			t.Errorf("the snapshot damaged: %v: the log ends at %d, want %d", damaged, last, want)
+		}
+		if !damaged {
+			appendEntries(t, s, 2, 21, 22)
+		}
+	}
 }
 
 // A snapshot that lets the whole log go does not take back that its entries

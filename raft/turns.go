@@ -37,8 +37,9 @@ func (n *Node) watchLog() {
 }
 
 // restAfter is how long a node takes no snapshot of its own accord after one that took so
-// long: the others' turns. Where one takes more than its share of the threshold, the turns
-// overlap, but no node writes all the time.
+// long: the others' turns, and two minutes at most, since its log grows meanwhile. A node
+// alone does not rest. Where one takes more than its share of the threshold, the turns
+// overlap.
 func restAfter(took time.Duration, nodes int) time.Duration {
 	return min(took*time.Duration(nodes-1), turnRestsAtMost)
 }
@@ -55,8 +56,8 @@ func (n *Node) place() (place, nodes int) {
 // threshold, shifted for each node by its place, unless the last one is less than a node's
 // share of the threshold ago.
 //
-// As long as a snapshot takes no more than its share of the threshold, no two nodes write
-// one at once.
+// In these turns no two nodes write one at once, as long as it takes no more than a node's
+// share of the threshold. One that is taken by hand may meet another's.
 func isTurn(applied, last, threshold uint64, place, nodes int) bool {
 	share := max(threshold/uint64(nodes), 1)
 	shift := share * uint64(place)

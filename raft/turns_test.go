@@ -49,20 +49,22 @@ func TestTurns(t *testing.T) {
 }
 
 // TestTurnsOfSnapshotsThatTakeTime: no two nodes write one at once where there is time
-// enough, and where there is not, none writes for more than its share of the time.
+// enough, and where there is not, each rests for the others' turns, up to two minutes.
 func TestTurnsOfSnapshotsThatTakeTime(t *testing.T) {
 	t.Parallel()
 	const nodes, threshold, perSecond, seconds = 3, 30_000, 200, 4000 // a threshold takes 150 s
-	for _, took := range []int{5, 45, 100} {
-		var last, until, rests [nodes]int
-		var taken, wrote [nodes]int
+	for _, took := range []int{5, 45, 50, 100, 600} {
+		rest := int(restAfter(time.Duration(took)*time.Second, nodes) / time.Second)
+		if want := min(took*2, 120); rest != want {
+			t.Errorf("%d s each: rests %d s, want %d", took, rest, want)
+		}
+		var last, until, rests, taken, wrote [nodes]int
 		together := 0
 		for now := range seconds {
 			writing := 0
 			for place := range nodes {
 				if now >= rests[place] && isTurn(uint64(now*perSecond), uint64(last[place]), threshold, place, nodes) {
-					last[place], until[place] = now*perSecond, now+took
-					rests[place] = until[place] + int(restAfter(time.Duration(took)*time.Second, nodes)/time.Second)
+					last[place], until[place], rests[place] = now*perSecond, now+took, now+took+rest
 					taken[place]++
 				}
 				if now < until[place] {
@@ -77,14 +79,17 @@ func TestTurnsOfSnapshotsThatTakeTime(t *testing.T) {
 		if short := took*nodes <= threshold/perSecond; short && together > 0 || !short && together == 0 {
 			t.Errorf("%d s each: two nodes wrote at once for %d of %d s", took, together, seconds)
 		}
+		between := max(threshold/perSecond, took+rest) // at least; a threshold later where a turn was missed
 		for place := range nodes {
-			want := seconds * perSecond / threshold
-			if rest := int(restAfter(time.Duration(took)*time.Second, nodes) / time.Second); took+rest > threshold/perSecond {
-				want = seconds / (took + rest) / 2 // at least: the next look may come late for a turn
+			if most, least := seconds/between+1, seconds/(between+threshold/perSecond); taken[place] > most || taken[place] < least {
+				t.Errorf("%d s each: node %d took %d in %d s, want %d to %d", took, place, taken[place], seconds, least, most)
 			}
-			if taken[place] < want-1 || wrote[place] > seconds/2 {
-				t.Errorf("%d s each: node %d took %d and wrote for %d s of %d, want %d of them", took, place, taken[place], wrote[place], seconds, want)
+			if share := float64(took) / float64(between); float64(wrote[place]) > share*seconds+float64(took) {
+				t.Errorf("%d s each: node %d wrote for %d s of %d, want %.0f %% of them", took, place, wrote[place], seconds, 100*share)
 			}
 		}
+	}
+	if restAfter(time.Hour, 1) != 0 {
+		t.Error("a node alone rests for nobody")
 	}
 }
