@@ -26,6 +26,7 @@ const (
 	MaxConnections    = 10_000
 	MaxTimeScale      = 3600
 	MaxDefaultStreams = 100
+	MaxBatchLinger    = time.Second // what a node takes
 	MaxFaults         = 100
 	MaxThresholds     = 100
 	maxDescription    = 2000 // characters
@@ -190,10 +191,13 @@ func (d *decoder) warmUp(m *mapping, s *Scenario, durationKnown bool) {
 }
 
 func (d *decoder) target(root *mapping, t *Target) (nodesKnown bool) {
-	*t = Target{Design: "raft", LogStore: "boltdb", Keepalive: time.Minute, Lease: 150 * time.Second}
-	m := d.section(root, "target", "design", "nodes", "keepalive", "lease", "default_streams", "log_store")
+	*t = Target{Design: "raft", LogStore: "boltdb", BatchLinger: time.Millisecond, Keepalive: time.Minute, Lease: 150 * time.Second}
+	m := d.section(root, "target", "design", "nodes", "keepalive", "lease", "default_streams", "log_store", "batch_linger")
 	d.choice(m, "design", &t.Design, Designs())
 	d.choice(m, "log_store", &t.LogStore, []string{"boltdb", "wal"})
+	if d.duration(m, "batch_linger", &t.BatchLinger, shortest) && t.BatchLinger > MaxBatchLinger {
+		d.wrong(m, "batch_linger", "at most "+formatDuration(MaxBatchLinger))
+	}
 
 	nodes := int64(3)
 	if nodesKnown = d.whole(m, "nodes", &nodes, 1, 7); nodesKnown && nodes%2 == 0 {

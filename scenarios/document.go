@@ -39,6 +39,7 @@ type targetDocument struct {
 	Lease          string `yaml:"lease"`
 	DefaultStreams int    `yaml:"default_streams"`
 	LogStore       string `yaml:"log_store"`
+	BatchLinger    string `yaml:"batch_linger"`
 }
 
 type loadDocument struct {
@@ -145,6 +146,7 @@ func (s *Scenario) encode() ([]byte, error) {
 		Target: targetDocument{
 			Design: s.Target.Design, Nodes: s.Target.Nodes, Keepalive: s.Target.Keepalive.String(),
 			Lease: s.Target.Lease.String(), DefaultStreams: s.Target.DefaultStreams, LogStore: s.Target.LogStore,
+			BatchLinger: s.Target.BatchLinger.String(),
 		},
 		Load:  s.Load.document(),
 		Audit: auditDocument(s.Audit),

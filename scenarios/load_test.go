@@ -24,7 +24,7 @@ start_at: "19:15"
 duration: 50s
 warm_up: 8s
 time_scale: 30
-target: {design: raft, nodes: 5, keepalive: 30s, lease: 90s, default_streams: 4, log_store: wal}
+target: {design: raft, nodes: 5, keepalive: 30s, lease: 90s, default_streams: 4, log_store: wal, batch_linger: 5ms}
 load: {connections: 32, timeout: 3s, retry: {tries: 5, wait: 250ms, multiplier: 2, jitter: 0.5}, executor: ramping-arrival-rate, start_rate: 10, stages: [{duration: 20s, target: 100}], batch: 50, aggregators: 4, linger: 5ms, encoding: binary, reads: 0.5, skewed: 0.2, skew: 30m}
 audit: {read_back: 1/50}
 faults: [{at: 20s, kind: kill-leader, restart_after: 5s}]
@@ -37,7 +37,7 @@ thresholds:
 		Population: Population{Model: "netflix-2015", Scale: 1.0 / 8000, SharedAccounts: 0.25, Parameters: map[string]float64{"short_view": 0.5, "pauses": 2}},
 		StartAt:    19*time.Hour + 15*time.Minute,
 		Duration:   50 * time.Second, WarmUp: 8 * time.Second, TimeScale: 30,
-		Target: Target{Design: "raft", Nodes: 5, Keepalive: 30 * time.Second, Lease: 90 * time.Second, DefaultStreams: 4, LogStore: "wal"},
+		Target: Target{Design: "raft", Nodes: 5, Keepalive: 30 * time.Second, Lease: 90 * time.Second, DefaultStreams: 4, LogStore: "wal", BatchLinger: 5 * time.Millisecond},
 		Load: Traffic{
 			Connections: 32, Timeout: 3 * time.Second, Executor: RampingRate, Rate: 10,
 			Retry:  Retry{5, 250 * time.Millisecond, 2, 0.5},
@@ -85,7 +85,7 @@ func TestDefaults(t *testing.T) {
 		Population: Population{Model: "netflix-2015", Scale: 1.0 / 4000, SharedAccounts: 0.10},
 		StartAt:    20*time.Hour + 30*time.Minute,
 		Duration:   time.Minute, WarmUp: 10 * time.Second, TimeScale: 1,
-		Target: Target{Design: "raft", Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2, LogStore: "boltdb"},
+		Target: Target{Design: "raft", Nodes: 3, Keepalive: time.Minute, Lease: 150 * time.Second, DefaultStreams: 2, LogStore: "boltdb", BatchLinger: time.Millisecond},
 		Load: Traffic{
 			Connections: 64, Timeout: 10 * time.Second, Executor: ByPopulation, Retry: Retry{3, time.Second, 1, 0},
 			Batch: 1, Linger: 10 * time.Millisecond, Encoding: "json", Reads: 1, Skew: time.Hour,

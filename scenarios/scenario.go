@@ -51,6 +51,7 @@ type Target struct {
 	Lease          time.Duration // in the population's time; default 150s
 	DefaultStreams int           // streams of an account without a plan; default 2
 	LogStore       string        // what the nodes keep their logs in, boltdb or wal; default boltdb
+	BatchLinger    time.Duration // how long a write waits for others to share its log entry, on the clock on the wall; default 1ms
 }
 
 // Traffic says how the devices reach the target.

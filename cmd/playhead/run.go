@@ -256,8 +256,8 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 	r.cluster, err = target.Start(ctx, target.Options{
 		Binary: binary, DataDir: data, LogDir: r.dir, Nodes: r.scenario.Target.Nodes,
 		Keepalive: r.keepalive(), Lease: r.lease(), DefaultStreams: r.scenario.Target.DefaultStreams,
-		LogStore: r.scenario.Target.LogStore,
-		Rig:      fault.RigFor(plansOfFaults(r.scenario.Faults)),
+		LogStore: r.scenario.Target.LogStore, BatchLinger: r.scenario.Target.BatchLinger,
+		Rig: fault.RigFor(plansOfFaults(r.scenario.Faults)),
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(data))

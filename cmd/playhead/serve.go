@@ -71,6 +71,7 @@ Every flag can stand in a file (--config FILE.yaml) or in the environment
 	flags.String("raft", "127.0.0.1:9080", "address for the other nodes")
 	flags.String("data", "data", "directory of the log, the snapshots, the archive and the sessions that left memory")
 	flags.String("log-store", raft.LogStoreBoltDB, "how the log is kept: boltdb, or wal, which writes less; the same for the life of the data directory")
+	flags.Duration("batch-linger", raft.DefaultBatchLinger, "how long a write waits at most for others to share its log entry; longer takes less of the processors and of the disk, and answers later")
 	flags.Int("bootstrap-expect", 1, "how many nodes form the cluster when none exists yet; 0 waits to be added to one")
 	flags.StringSlice("join", nil, "raft addresses of all nodes that form the cluster, this one among them")
 	flags.Duration("keepalive", time.Minute, "how often devices are asked to say that they play")
@@ -141,7 +142,7 @@ func serverConfig(v *viper.Viper, log *slog.Logger) (server.Config, error) {
 		TLSCert: v.GetString("tls-cert"), TLSKey: v.GetString("tls-key"),
 		PeerCert: v.GetString("peer-cert"), PeerKey: v.GetString("peer-key"), PeerCA: v.GetString("peer-ca"),
 	}
-	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease, "archive-retention": &cfg.ArchiveFor, "session-memory": &cfg.SessionMemory} {
+	for name, to := range map[string]*time.Duration{"keepalive": &cfg.Keepalive, "lease": &cfg.Lease, "archive-retention": &cfg.ArchiveFor, "session-memory": &cfg.SessionMemory, "batch-linger": &cfg.Raft.Batch.Linger} {
 		d, err := time.ParseDuration(v.GetString(name))
 		if err != nil {
 			return cfg, fmt.Errorf("%s: expected a duration such as 60s, got %q", name, v.GetString(name))

@@ -31,7 +31,8 @@ type Options struct {
 	Keepalive      time.Duration
 	Lease          time.Duration
 	DefaultStreams int
-	LogStore       string // boltdb or wal; empty: the server's default
+	LogStore       string        // boltdb or wal; empty: the server's default
+	BatchLinger    time.Duration // that a write waits for others; 0: the server's default
 	Rig            Rig
 	Env            []string // in addition to the environment of this process
 }
@@ -75,6 +76,9 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 		}
 		if opts.LogStore != "" {
 			node.args = append(node.args, "--log-store", opts.LogStore)
+		}
+		if opts.BatchLinger > 0 {
+			node.args = append(node.args, "--batch-linger", opts.BatchLinger.String())
 		}
 		c.nodes = append(c.nodes, node)
 	}
