@@ -36,10 +36,12 @@ type Recorder struct {
 	ops     [opCount]opRecorder
 
 	judged []Threshold // on response times
+	each   func(Op, Seen)
 
 	intervalMu      sync.Mutex // of all that follows; taken before an operation's
 	intervalStartUS int64
-	before          [opCount]tally // of the intervals that have ended, and of what was never sent
+	before          [opCount]tally // of the intervals that have ended,
+	unsent          [opCount]tally // and of what was never sent
 	seen            [opCount]tally // empty between calls of Interval
 	merged          *hdrhistogram.Histogram
 	windows         windows
@@ -107,7 +109,7 @@ func (r *Recorder) RecordUnsent(op Op, dueUS, endUS int64) {
 	responseUS, clipped := clip(endUS - dueUS)
 	r.intervalMu.Lock()
 	defer r.intervalMu.Unlock()
-	t := &r.before[op]
+	t := &r.unsent[op]
 	t.begin()
 	t.count++
 	t.errors++
@@ -143,6 +145,7 @@ func clip(us int64) (int64, bool) {
 func (r *Recorder) whole(op Op) (all tally, rated int64) {
 	all = newTally()
 	all.add(&r.before[op])
+	all.add(&r.unsent[op])
 	o := &r.ops[op]
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -219,6 +222,9 @@ func (r *Recorder) Interval(nowUS int64, now Now) Interval {
 		in.Denied += seen.denied
 		if seen.count > 0 {
 			r.merged.Merge(seen.response)
+			if r.each != nil {
+				r.each(Op(i), seen.told())
+			}
 			in.Within = in.Within && r.within(Op(i).String(), seen.response)
 		}
 		r.before[i].add(seen)
@@ -237,6 +243,32 @@ func (r *Recorder) Interval(nowUS int64, now Now) Interval {
 	}
 	r.intervalStartUS = nowUS
 	return in
+}
+
+// Seen is what was recorded of an operation in some time. Its histograms are the
+// recorder's, in microseconds; Service may be nil where nothing was sent.
+type Seen struct {
+	Response, Service     *hdrhistogram.Histogram
+	Count, Errors, Denied int64
+}
+
+func (t *tally) told() Seen { return Seen{t.response, t.service, t.count, t.errors, t.denied} }
+
+// Each has each called by Interval, with each operation of it that occurred. What it is
+// told is valid until it returns, and it must not call the recorder. It is called before
+// anything is recorded.
+func (r *Recorder) Each(each func(Op, Seen)) { r.each = each }
+
+// Unsent tells of all that RecordUnsent counted so far, operation by operation, as Each
+// does.
+func (r *Recorder) Unsent(each func(Op, Seen)) {
+	r.intervalMu.Lock()
+	defer r.intervalMu.Unlock()
+	for i := range r.unsent {
+		if t := &r.unsent[i]; t.count > 0 {
+			each(Op(i), t.told())
+		}
+	}
 }
 
 func percentiles(h *hdrhistogram.Histogram) Percentiles {

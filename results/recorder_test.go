@@ -167,3 +167,33 @@ func BenchmarkInterval(b *testing.B) {
 		r.Interval(i, Now{ActiveSessions: 1})
 	}
 }
+
+func TestEachIntervalIsToldOperationByOperation(t *testing.T) {
+	r := NewRecorder(0, 0)
+	count, slowest := map[Op]int64{}, map[Op]int64{}
+	r.Each(func(op Op, s Seen) {
+		count[op] += s.Count
+		slowest[op] = max(slowest[op], s.Response.Max())
+		if s.Service.TotalCount() != s.Count {
+			t.Errorf("%v: %d service times of %d", op, s.Service.TotalCount(), s.Count)
+		}
+	})
+	r.Record(OpStart, 0, 500, 1000, ResultDenied)
+	r.Interval(1_000_000, Now{})
+	r.Record(OpStart, 1_000_000, 1_000_000, 1_003_000, ResultOK)
+	r.Record(OpStop, 1_000_000, 1_000_000, 1_001_000, ResultOK)
+	r.RecordUnsent(OpStop, 1_000_000, 3_000_000)
+	r.Interval(2_000_000, Now{})
+	if count[OpStart] != 2 || count[OpStop] != 1 || len(count) != 2 || slowest[OpStart] < 2990 || slowest[OpStart] > 3010 {
+		t.Errorf("counts %v, slowest %v", count, slowest)
+	}
+	var unsent int64
+	r.Unsent(func(op Op, s Seen) {
+		if op == OpStop && s.Errors == 1 && s.Response.Max() > 1_990_000 && s.Service.TotalCount() == 0 {
+			unsent += s.Count
+		}
+	})
+	if unsent != 1 || r.Operations(1)["stop"].Count != 2 {
+		t.Errorf("%d unsent, operations %v", unsent, r.Operations(1))
+	}
+}

@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim/capacity"
 	"github.com/playhead-load/playhead/sim/population"
-	"github.com/playhead-load/playhead/viewing"
 )
 
 const (
@@ -214,7 +214,7 @@ func (c *searcher) lookAtPeaks(ctx context.Context) error {
 		}
 		demand, err := capacity.DemandOf(ctx, model, capacity.DemandOptions{
 			Seed: c.scenario.Seed, SharedAccounts: c.scenario.Population.SharedAccounts,
-			KeepaliveMS: c.scenario.Target.Keepalive.Milliseconds(), Midnight: viewing.Millis(planDay.UnixMilli()),
+			KeepaliveMS: c.scenario.Target.Keepalive.Milliseconds(), Midnight: plan.Midnight(),
 		})
 		if err != nil {
 			return err

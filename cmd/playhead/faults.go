@@ -61,16 +61,6 @@ func clocksOff(faults []scenarios.Fault) (most time.Duration) {
 	return most
 }
 
-// clocksBack is by how much a node's clock is set back at most.
-func clocksBack(faults []scenarios.Fault) (most time.Duration) {
-	for _, f := range faults {
-		if f.Kind == scenarios.Clock {
-			most = max(most, -f.Offset)
-		}
-	}
-	return most
-}
-
 // answering is where the target is asked once nothing is broken any more: not at nodes
 // that a fault has left down.
 func (r *runner) answering() []string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -10,10 +9,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
 	"github.com/playhead-load/playhead/sim/population"
-	"github.com/playhead-load/playhead/viewing"
 )
 
 // overrideFlags are what the command line may change in a scenario.
@@ -62,14 +61,6 @@ func (o *overrideFlags) load(flags *pflag.FlagSet, file string) (*scenarios.Scen
 	return changed, nil
 }
 
-// planDay is the day on whose clock every plan runs, so that a seed gives the same
-// events whenever it is played: a Friday of 2015.
-var planDay = time.Date(2015, time.November, 20, 0, 0, 0, 0, time.UTC)
-
-func startOfPlan(s *scenarios.Scenario) viewing.Millis {
-	return viewing.Millis(planDay.Add(s.StartAt).UnixMilli())
-}
-
 // segmentFlag is a share of the population's accounts, as in 2/8; empty is all of it.
 type segmentFlag struct{ sim.Segment }
 
@@ -100,27 +91,6 @@ func (f *segmentFlag) String() string {
 // Type names the value in the help and in mistakes.
 func (f *segmentFlag) Type() string { return "P/N" }
 
-func warmUpMS(s *scenarios.Scenario) int64 {
-	return int64(float64(s.WarmUp.Milliseconds()) * s.TimeScale)
-}
-
-func newPopulation(s *scenarios.Scenario) (*population.Population, error) {
-	model, err := population.Named(s.Population.Model)
-	if err != nil {
-		return nil, err
-	}
-	if err := model.Set(s.Population.Parameters); err != nil {
-		return nil, usageError{fmt.Errorf("population.parameters: %w", err)}
-	}
-	people, err := population.New(model, population.Options{
-		Seed: s.Seed, Scale: s.Population.Scale, SharedAccounts: s.Population.SharedAccounts,
-	})
-	if err != nil {
-		return nil, usageError{fmt.Errorf("population: %w", err)}
-	}
-	return people, nil
-}
-
 func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64, p *progress) (*sim.Fleet, error) {
 	people, err := newPopulation(s)
 	if err != nil {
@@ -129,16 +99,20 @@ func newFleet(s *scenarios.Scenario, segment sim.Segment, salt uint64, p *progre
 	return fleetOf(people, s, segment, salt, p)
 }
 
+func newPopulation(s *scenarios.Scenario) (*population.Population, error) {
+	people, err := plan.Population(s)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return people, nil
+}
+
 func fleetOf(people *population.Population, s *scenarios.Scenario, segment sim.Segment, salt uint64, p *progress) (*sim.Fleet, error) {
-	options := sim.FleetOptions{
-		Progress: p.share("population: who plays when it begins"),
-		Seed:     s.Seed, Salt: salt, Segment: segment, StartMS: startOfPlan(s), KeepaliveMS: s.Target.Keepalive.Milliseconds(),
-		WarmUpMS: warmUpMS(s), Positions: s.Load.Batch > 1, // of which a batch tells nothing
+	fleet, err := plan.Fleet(people, s, segment, salt, p.share("population: who plays when it begins"))
+	if err != nil {
+		return nil, usageError{err}
 	}
-	if err := options.Validate(); err != nil {
-		return nil, usageError{errors.Join(errors.New("the scenario's population cannot be played"), err)}
-	}
-	return sim.NewFleet(people, options), nil
+	return fleet, nil
 }
 
 func describePopulation(s *scenarios.Scenario, segment segmentFlag) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
@@ -137,13 +138,8 @@ func newRunner(scenario *scenarios.Scenario, o runOptions, stdout, stderr io.Wri
 	return r
 }
 
-// Wall times of what the scenario gives in the population's.
-func (r *runner) keepalive() time.Duration { return r.scaled(r.scenario.Target.Keepalive) }
-func (r *runner) lease() time.Duration     { return r.scaled(r.scenario.Target.Lease) }
-
-func (r *runner) scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) / r.scenario.TimeScale).Round(time.Millisecond)
-}
+func (r *runner) keepalive() time.Duration { return plan.Keepalive(r.scenario) }
+func (r *runner) lease() time.Duration     { return plan.Lease(r.scenario) }
 
 func (r *runner) run(ctx context.Context) (err error) {
 	if err := makeDir(r.dir); err != nil {
@@ -169,15 +165,10 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	r.driver, err = driver.New(driver.Config{
-		Fleet: r.traffic.fleet, StartMS: r.traffic.startMS, Targets: r.urls,
-		Connections: r.scenario.Load.Connections, Timeout: r.scenario.Load.Timeout,
-		TimeScale: r.scenario.TimeScale, Duration: r.scenario.Duration, WarmUp: r.scenario.WarmUp, Lease: r.lease(), Log: r.log,
-		Executor: executorOf(&r.scenario.Load), Batch: batchOf(&r.scenario.Load), Unasked: 1 - r.scenario.Load.Reads,
-		Retry: driver.Retry(r.scenario.Load.Retry), TLS: r.access.tls, Signer: r.access.signer,
-		Flaws: flawsOf(r.scenario),
-	})
-	if err != nil {
+	config := plan.Driver(r.scenario)
+	config.Fleet, config.StartMS, config.Targets, config.Log = r.traffic.fleet, r.traffic.startMS, r.urls, r.log
+	config.TLS, config.Signer = r.access.tls, r.access.signer
+	if r.driver, err = driver.New(config); err != nil {
 		return err
 	}
 	r.driver.Recorder().JudgeBy(r.scenario.Thresholds)
@@ -370,31 +361,7 @@ func (r *runner) audit(ctx context.Context, record *results.Run) error {
 		Late: driver.Late + r.longestFault(), NowUS: r.driver.NowUS, Used: r.cluster == nil, Progress: r.progress.counted("audit: accounts"),
 		ClocksOff: clocksOff(r.scenario.Faults), ReadBack: r.scenario.Audit.ReadBack, Seed: r.scenario.Seed,
 	})
-	record.Audit = results.Audit{
-		Sessions: report.Sessions, EventsAcknowledged: report.Acknowledged, Unacknowledged: report.Unanswered,
-		EventsLost:          report.Violations[audit.KindLost],
-		OverAdmissions:      report.Violations[audit.KindOverAdmission],
-		FalseDenials:        report.Violations[audit.KindFalseDenial],
-		PositionMismatches:  report.Violations[audit.KindPosition],
-		HistoryMismatches:   report.Violations[audit.KindHistory],
-		EventsRejected:      report.Violations[audit.KindRejected],
-		StaleReads:          report.Violations[audit.KindStale],
-		PositionRegressions: report.Violations[audit.KindRegression],
-		Uncounted:           report.Uncounted,
-		Accounts:            report.Accounts, AccountsReadBack: report.ReadBack,
-		Readings: report.Readings, ReadingsUnkept: report.Unread, Unjudged: report.Unjudged,
-		Linearizable: report.Linearizability.Verdict(),
-		Linearizability: results.Linearizability{
-			AccountsChecked: report.Linearizability.Checked,
-			Illegal:         report.Linearizability.Illegal,
-			Unknown:         report.Linearizability.Unknown,
-		},
-	}
-	for _, e := range report.Examples {
-		record.Audit.Examples = append(record.Audit.Examples, results.Example{
-			Kind: e.Kind, AccountID: int64(e.Account), SessionID: e.Session.String(), Detail: e.Detail, History: e.History,
-		})
-	}
+	record.Audit = report.Record()
 	if err != nil {
 		return fmt.Errorf("the audit could not be completed, its counts are of what was asked until then: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
@@ -92,13 +93,13 @@ func (o *simulateOptions) check() error {
 
 // endOfPlan is the virtual moment at which a scenario is over.
 func endOfPlan(s *scenarios.Scenario) viewing.Millis {
-	return startOfPlan(s) + viewing.Millis(float64(s.Duration.Milliseconds())*s.TimeScale)
+	return plan.StartMS(s) + viewing.Millis(float64(s.Duration.Milliseconds())*s.TimeScale)
 }
 
 // countedFrom is the first whole minute of the plan after its warm-up.
 func countedFrom(s *scenarios.Scenario) viewing.Millis {
 	const minute = int64(time.Minute / time.Millisecond)
-	from := int64(startOfPlan(s)) + warmUpMS(s)
+	from := int64(plan.StartMS(s)) + plan.WarmUpMS(s)
 	return viewing.Millis((from + minute - 1) / minute * minute)
 }
 
@@ -144,7 +145,7 @@ func verdictOf(report *fit.Report) error {
 
 // share returns a function that shows how much of the plan was played.
 func share(shown *progress, begun time.Time, s *scenarios.Scenario) func(viewing.Millis, int64) {
-	from, plan := startOfPlan(s), float64(endOfPlan(s)-startOfPlan(s))
+	from, plan := plan.StartMS(s), float64(endOfPlan(s)-plan.StartMS(s))
 	return func(at viewing.Millis, events int64) {
 		if took := time.Since(begun); took > quietFor {
 			shown.update(fmt.Sprintf("%3.0f %% of the plan  %s  %.1f million events", 100*float64(at-from)/plan, clockTime(at), float64(events)/1e6))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
@@ -62,7 +63,7 @@ func (p *simulation) show(events int, at viewing.Millis, now time.Time) {
 	if took <= quietFor {
 		return
 	}
-	begin, end := startOfPlan(p.scenario), endOfPlan(p.scenario)
+	begin, end := plan.StartMS(p.scenario), endOfPlan(p.scenario)
 	p.shown.update(fmt.Sprintf("simulated %3.0f %% of %v  %s events  %s/s  %s playing",
 		100*float64(at-begin)/float64(end-begin), time.Duration(end-begin)*time.Millisecond, results.FormatCount(events),
 		results.FormatCount(int(float64(events)/took.Seconds())), results.FormatCount(p.fleet.Active())))

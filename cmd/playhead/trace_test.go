@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim/trace"
@@ -177,7 +178,7 @@ func TestSimulateShowsProgress(t *testing.T) {
 	}
 	begun := time.Unix(1_448_000_000, 0)
 	p := &simulation{scenario: scenario, fleet: fleet, begun: begun, shown: &progress{w: &shown, terminal: true}}
-	halfWay := startOfPlan(scenario) + 1_800_000
+	halfWay := plan.StartMS(scenario) + 1_800_000
 	p.show(1_000_000, halfWay, begun.Add(quietFor))
 	if shown.Len() > 0 {
 		t.Errorf("shown within two seconds: %q", shown.String())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
@@ -55,7 +56,7 @@ func (r *runner) openTraffic(ctx context.Context) (*traffic, error) {
 		limits = func(func(uint64, int) bool) {} // who is not told of has the default
 	}
 	return &traffic{
-		fleet: fleet, startMS: startOfPlan(r.scenario), limits: limits,
+		fleet: fleet, startMS: plan.StartMS(r.scenario), limits: limits,
 		trouble: func() error { return nil },
 		close:   func() error { return nil },
 		tell: func(record *results.Run) {
@@ -63,28 +64,6 @@ func (r *runner) openTraffic(ctx context.Context) (*traffic, error) {
 			record.Segment = r.options.segment.String()
 		},
 	}, nil
-}
-
-// executorOf is when events are due, as the driver has it.
-func executorOf(l *scenarios.Traffic) driver.Executor {
-	e := driver.Executor{Rate: l.Rate, VUs: l.VUs}
-	if l.Executor != scenarios.ByPopulation {
-		e.Name = driver.ExecutorName(l.Executor)
-	}
-	for _, s := range l.Stages {
-		e.Stages = append(e.Stages, driver.Stage{Duration: s.Duration, Rate: s.Target})
-	}
-	return e
-}
-
-func batchOf(l *scenarios.Traffic) driver.Batch {
-	return driver.Batch{Events: l.Batch, Aggregators: l.Aggregators, Linger: l.Linger, Binary: l.Encoding == "binary"}
-}
-
-func flawsOf(s *scenarios.Scenario) driver.Flaws {
-	l := &s.Load
-	ahead := max(0, driver.AheadLimit-clocksBack(s.Faults))
-	return driver.Flaws{Seed: s.Seed, Skewed: l.Skewed, Skew: l.Skew, Ahead: ahead, Repeated: l.Repeated, Delayed: l.Delayed}
 }
 
 func plansOf(fleet *sim.Fleet) iter.Seq2[uint64, int] {
@@ -104,7 +83,7 @@ func (r *runner) openTrace(ctx context.Context) (*traffic, error) {
 	}
 	path, begun := r.options.replay, time.Now()
 	player, err := trace.OpenPlayer(ctx, path, trace.PlayerOptions{
-		Salt: r.salt(), LengthMS: int64(endOfPlan(r.scenario) - startOfPlan(r.scenario)),
+		Salt: r.salt(), LengthMS: int64(endOfPlan(r.scenario) - plan.StartMS(r.scenario)),
 		Progress: func(events int64) {
 			if time.Since(begun) > quietFor {
 				r.progress.update(fmt.Sprintf("trace: looking at %s, %s events", path, results.FormatCount(events)))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime"
 	"slices"
@@ -65,6 +66,8 @@ type Options struct {
 	// target wants to see none. It may be called at the same time.
 	TLS    *tls.Config
 	Bearer func(account uint64) string
+	// Dial opens connections to the nodes; nil: the machine's own way.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// NowUS is the clock of the log's entries. With it the list of active sessions is
 	// also judged by their leases; nil: only by what ended them.
 	NowUS    func() int64
@@ -113,7 +116,7 @@ type check struct {
 // and the report is what was found until then; or that the log has overflowed.
 func (l *Log) Check(ctx context.Context, options Options) (Report, error) {
 	client := &http.Client{CheckRedirect: followNone, Transport: &http.Transport{
-		MaxIdleConnsPerHost: readers, MaxIdleConns: readers * len(options.URLs), TLSClientConfig: options.TLS,
+		MaxIdleConnsPerHost: readers, MaxIdleConns: readers * len(options.URLs), TLSClientConfig: options.TLS, DialContext: options.Dial,
 	}}
 	defer client.CloseIdleConnections()
 	return l.check(ctx, &reader{urls: options.URLs, client: client, bearer: options.Bearer}, readers, options)

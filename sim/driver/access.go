@@ -1,7 +1,9 @@
 package driver
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 	"time"
 )
@@ -39,17 +41,21 @@ func (d *Driver) appendAggregator(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
+// Dial opens a connection, as net.Dialer.DialContext does. It may be called at the same time.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // Access is what a target wants to see of who asks it something outside the plan. The zero
 // value is for one that wants to see nothing. Its function may be called at the same time.
 type Access struct {
 	TLS    *tls.Config                 // of URLs of https
 	Bearer func(account uint64) string // the token to ask about an account with; nil: none
+	Dial   Dial                        // nil: the machine's own way
 }
 
 // client is for requests that carry no token to anywhere but where they are sent.
 func (a Access) client(timeout time.Duration, connections int) *http.Client {
 	return &http.Client{
 		Timeout: timeout, CheckRedirect: followNone,
-		Transport: &http.Transport{TLSClientConfig: a.TLS, MaxIdleConnsPerHost: connections},
+		Transport: &http.Transport{TLSClientConfig: a.TLS, DialContext: a.Dial, MaxIdleConnsPerHost: connections},
 	}
 }

@@ -33,11 +33,11 @@ func carriers(t *testing.T, url string) map[string]carrier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	best, err := newCarrier(nodes, 8, nil)
+	best, err := newCarrier(nodes, 8, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]carrier{"conns": newConns(nodes, 8, nil), fmt.Sprintf("%T", best): best}
+	all := map[string]carrier{"conns": newConns(nodes, 8, nil, nil), fmt.Sprintf("%T", best): best}
 	t.Cleanup(func() {
 		for _, c := range all {
 			c.close()

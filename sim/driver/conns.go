@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 type conns struct {
 	nodes   []node
 	tls     *tls.Config
+	dial    Dial
 	ctx     context.Context
 	cancel  context.CancelFunc
 	idle    [][]*conn // by node, the last used last
@@ -35,9 +37,12 @@ type conn struct {
 	err      error
 }
 
-func newConns(nodes []node, calls int, config *tls.Config) *conns {
+func newConns(nodes []node, calls int, config *tls.Config, dial Dial) *conns {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	c := &conns{
-		nodes: nodes, tls: config, idle: make([][]*conn, len(nodes)),
+		nodes: nodes, tls: config, dial: dial, idle: make([][]*conn, len(nodes)),
 		ended: make(chan *conn, calls), waiting: time.NewTimer(0),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -51,7 +56,7 @@ func (c *conns) call(node int, request []byte, deadline time.Time, who caller) {
 		c.idle[node] = idle[:len(idle)-1]
 	} else {
 		one = &conn{node: c.nodes[node], number: node, work: make(chan struct{}, 1)}
-		go one.serve(c.ctx, c.tls, c.ended)
+		go one.serve(c)
 	}
 	one.request = append(one.request[:0], request...)
 	one.deadline, one.caller = deadline, who
@@ -84,47 +89,67 @@ func (c *conns) tell(one *conn, told func(caller, *http1.Answer, error)) {
 
 func (c *conns) close() { c.cancel() }
 
-// serve makes one call after another until ctx ends.
-func (c *conn) serve(ctx context.Context, config *tls.Config, ended chan<- *conn) {
+// serve makes one call after another until the context ends.
+func (c *conn) serve(of *conns) {
 	defer c.hangUp()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-of.ctx.Done():
 			return
 		case <-c.work:
 		}
-		c.answer, c.err = c.exchange(ctx, config)
-		ended <- c // has room for every call
+		c.answer, c.err = c.exchange(of)
+		of.ended <- c // has room for every call
 	}
 }
 
-func (c *conn) exchange(ctx context.Context, config *tls.Config) (*http1.Answer, error) {
+func (c *conn) exchange(of *conns) (*http1.Answer, error) {
 	if c.http != nil && (!c.http.Usable() || !c.http.Quiet()) {
 		c.hangUp()
 	}
 	if c.http == nil {
-		if err := c.dial(ctx, config); err != nil {
+		if err := c.dial(of); err != nil {
 			return nil, err
 		}
 	}
 	return c.http.Do(c.request, c.deadline)
 }
 
-func (c *conn) dial(ctx context.Context, config *tls.Config) error {
-	dialing, cancel := context.WithDeadline(ctx, c.deadline)
+func (c *conn) dial(of *conns) error {
+	dialing, cancel := context.WithDeadline(of.ctx, c.deadline)
 	defer cancel()
-	var plain net.Dialer
-	dial := plain.DialContext
-	if c.node.secure {
-		dial = (&tls.Dialer{NetDialer: &plain, Config: config}).DialContext
-	}
-	connection, err := dial(dialing, "tcp", c.node.address)
+	connection, err := of.dial(dialing, "tcp", c.node.address)
 	if err != nil {
 		return err
 	}
+	if c.node.secure {
+		if connection, err = secured(dialing, connection, c.node.address, of.tls); err != nil {
+			return err
+		}
+	}
 	c.http = http1.NewConn(connection, maxAnswer)
-	c.release = context.AfterFunc(ctx, func() { _ = connection.Close() }) // which ends a call under way
+	c.release = context.AfterFunc(of.ctx, func() { _ = connection.Close() }) // which ends a call under way
 	return nil
+}
+
+// secured talks TLS over a connection, to who the address names unless config does.
+func secured(ctx context.Context, plain net.Conn, address string, config *tls.Config) (net.Conn, error) {
+	if config == nil || config.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, errors.Join(err, plain.Close())
+		}
+		config = config.Clone()
+		if config == nil {
+			config = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		config.ServerName = host
+	}
+	over := tls.Client(plain, config)
+	if err := over.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, plain.Close())
+	}
+	return over, nil
 }
 
 func (c *conn) hangUp() {

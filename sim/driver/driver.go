@@ -59,7 +59,7 @@ type Log interface {
 }
 
 // Config says what is played against what. Fleet, Targets, Connections, Timeout,
-// TimeScale, Duration and Log must be set.
+// TimeScale, Duration or Turns, and Log must be set.
 type Config struct {
 	Fleet       Fleet
 	StartMS     viewing.Millis // the plan's clock at the beginning
@@ -68,6 +68,7 @@ type Config struct {
 	Timeout     time.Duration  // of one try
 	TimeScale   float64        // milliseconds of the plan in one of ours
 	Duration    time.Duration
+	Turns       *Turns        // in which the plan is played, in place of Duration; nil: in one go
 	WarmUp      time.Duration // what is due in it is sent and audited, but not measured
 	Lease       time.Duration // how long a session plays unheard, by our clock; 0 is for ever
 	Log         Log
@@ -77,6 +78,7 @@ type Config struct {
 	Unasked     float64     // share of the devices, 0 … 1, that ask nothing
 	Flaws       Flaws       // of the devices
 	TLS         *tls.Config // of targets under https
+	Dial        Dial        // opens connections to the targets; nil: the machine's own way
 	Signer      Signer      // nil: the target asks for no tokens
 }
 
@@ -88,7 +90,9 @@ type Driver struct {
 	nodes   []node
 	carrier carrier
 	pace    pace
-	begun   time.Time // what NowUS counts from, on the monotonic clock
+	begun   time.Time     // what NowUS counts from, on the monotonic clock
+	heldUS  int64         // for how long the plan's clock has stood still between turns
+	until   time.Duration // up to which the plan may be played, on its own clock
 	warm    *results.Recorder
 	measure *results.Recorder
 
@@ -130,7 +134,7 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	carrier, err := newCarrier(nodes, config.calls(), config.TLS)
+	carrier, err := newCarrier(nodes, config.calls(), config.TLS, config.Dial)
 	if err != nil {
 		return nil, err
 	}
@@ -172,25 +176,38 @@ func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 	d.begun = time.Now()
 	begun()
 	defer d.vitals.watch(d.begun, d.config.WarmUp)()
-	played := d.play(ctx)
+	played := d.playAll(ctx)
 	d.endPlan()
 	d.placeAllHeld()
 	d.drain(ctx)
 	d.abandonAll()
 	d.unsent.record(d.measure, d.NowUS())
 	d.carrier.close()
+	if d.config.Turns != nil {
+		close(d.config.Turns.ended)
+	}
 	return played
 }
 
 // NowUS is the driver's clock: microseconds since Run began.
 func (d *Driver) NowUS() int64 { return time.Since(d.begun).Microseconds() }
 
-// play puts everything on its way when it is due, until the plan's end or that of ctx.
-func (d *Driver) play(ctx context.Context) time.Duration {
+// playAll plays in one go, or in turns.
+func (d *Driver) playAll(ctx context.Context) time.Duration {
+	if d.config.Turns != nil {
+		return d.playTurns(ctx)
+	}
+	return d.play(ctx, d.config.Duration)
+}
+
+// play puts everything on its way when it is due, until a moment of the plan or the end of
+// ctx. It returns how long the plan has been played by then.
+func (d *Driver) play(ctx context.Context, until time.Duration) time.Duration {
+	d.until = until
 	for {
-		now := min(time.Since(d.begun), d.config.Duration)
+		now := min(time.Since(d.begun)-time.Duration(d.heldUS)*time.Microsecond, until)
 		more := d.plan(now.Microseconds())
-		if !more && now >= d.config.Duration || ctx.Err() != nil {
+		if !more && now >= until || ctx.Err() != nil {
 			return now
 		}
 		if more {

@@ -35,13 +35,12 @@ type Stage struct {
 	Rate     float64
 }
 
-// pace says when the plan's events are due.
+// pace says when the plan's events are due. Its µs are those in which the plan is played.
 type pace interface {
 	// until is up to which moment of the plan's clock events are due at nowUS; not ok
 	// when none is.
 	until(d *Driver, nowUS int64) (until viewing.Millis, ok bool)
-	// due is when the event is due that the plan has at that moment, µs of the
-	// driver's clock.
+	// due is when the event is due that the plan has at that moment.
 	due(at viewing.Millis, nowUS int64) int64
 }
 
@@ -75,7 +74,7 @@ func (c *clock) due(at viewing.Millis, _ int64) int64 {
 type closedLoop int
 
 func (c closedLoop) until(d *Driver, nowUS int64) (viewing.Millis, bool) {
-	return viewing.MaxAt, d.pending.Load() < int64(c) && nowUS < d.config.Duration.Microseconds()
+	return viewing.MaxAt, d.pending.Load() < int64(c) && nowUS < d.until.Microseconds()
 }
 
 func (c closedLoop) due(_ viewing.Millis, nowUS int64) int64 { return nowUS }

@@ -6,7 +6,7 @@ import (
 )
 
 // plan puts what is due on its way, of a great many events some: more says whether
-// there may be others.
+// there may be others. nowUS is on the plan's clock.
 func (d *Driver) plan(nowUS int64) (more bool) {
 	for range planAtOnce {
 		if !d.planNext(nowUS) {
@@ -27,7 +27,7 @@ func (d *Driver) planNext(nowUS int64) bool {
 	if !ok {
 		return false
 	}
-	dueUS := d.pace.due(step.DueMS, nowUS)
+	dueUS := d.pace.due(step.DueMS, nowUS) + d.heldUS
 	if d.vanished.has(step.Device) {
 		return true
 	}

@@ -1,0 +1,52 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/playhead-load/playhead/sim/driver"
+)
+
+// leaseSlack is how far a target's lease, read off one answer by our own clock, may
+// be from the scenario's: a second for the clocks, and a tenth of it.
+func leaseSlack(lease time.Duration) time.Duration { return time.Second + lease/10 }
+
+// termsAsked is how often a target is asked for its terms that answers too late to know
+// its lease by.
+const termsAsked = 3
+
+// AskTerms asks a target for its terms, again where it answers too late to know a lease
+// like this one by, a few times: the quickest answer tells it best.
+func AskTerms(ctx context.Context, target string, access driver.Access, lease time.Duration) (quickest driver.Terms, err error) {
+	for asked := range termsAsked {
+		terms, err := driver.AskTerms(ctx, target, access)
+		if err != nil {
+			return terms, err
+		}
+		if asked == 0 || terms.Took < quickest.Took {
+			quickest = terms
+		}
+		if quickest.Took <= leaseSlack(lease)/2 {
+			break
+		}
+	}
+	return quickest, nil
+}
+
+// CheckTerms compares the terms that a target gives with the scenario's, by which
+// the auditor judges admissions: both on the clock on the wall.
+func CheckTerms(terms driver.Terms, keepalive, lease time.Duration) error {
+	slack := leaseSlack(lease)
+	longest, shortest := terms.Lease, terms.Lease-terms.Took
+	if terms.Keepalive == keepalive && longest >= lease-slack && shortest <= lease+slack {
+		return nil
+	}
+	told := longest.Round(100 * time.Millisecond).String()
+	if low := shortest.Round(100 * time.Millisecond); low.String() != told {
+		told = fmt.Sprintf("%v to %v, as far as its slow answer tells,", low, told)
+	}
+	return fmt.Errorf(
+		"the target asks for a keepalive every %v and leases streams for %s; the scenario means %v and %v on the clock on the wall: start the target with --keepalive %v --lease %v, or change the scenario's target or its time_scale",
+		terms.Keepalive, told, keepalive, lease, keepalive, lease)
+}
