@@ -16,9 +16,17 @@ run: build ## drive a three-node cluster for a minute, kill its leader, audit an
 build: ## build bin/playhead
 	$(GO) build -o bin/playhead ./cmd/playhead
 
-# These start no goroutine. The race detector sees them at work in the packages that
+.PHONY: k6
+k6: ## build bin/k6: k6 with playback devices in it
+	$(GO) build -o bin/k6 ./k6/cmd/k6
+
+.PHONY: bench-k6
+bench-k6: build k6 ## what k6 takes for a million events by a Fleet, by Devices and by http.post, and its memory; FLAGS=-help
+	$(GO) run ./cmd/bench-k6 $(FLAGS)
+
+# These start no goroutine, or are tests of whole programs. The race detector sees them at work in the packages that
 # use them; their own tests are long sums of one goroutine, seven times as long under it.
-ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./viewing ./viewing/wire
+ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./viewing ./viewing/wire ./k6/cmd/k6
 
 # It judges milliseconds: nothing else is to run meanwhile, nor the race detector.
 TIMED := ./sim/driver/drivertest

@@ -1,0 +1,3 @@
+import 'k6/x/playhead';
+
+export default function () {}

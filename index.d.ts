@@ -1,0 +1,1 @@
+/// <reference path="./k6/index.d.ts" />
