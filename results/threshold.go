@@ -44,6 +44,11 @@ func ParseThreshold(expression string) (Threshold, error) {
 	if t.Operator == "" {
 		return t, errThreshold
 	}
+	if percent, ok := strings.CutSuffix(rest, "%"); ok && aggregation == "rate" {
+		if x, err := strconv.ParseFloat(strings.TrimSpace(percent), 64); err == nil {
+			return t, fmt.Errorf("expected a share from 0 to 1%s", percentAsShare(x))
+		}
+	}
 	bound, err := strconv.ParseFloat(rest, 64)
 	if err != nil || math.IsNaN(bound) || math.IsInf(bound, 0) {
 		return t, errThreshold
@@ -74,6 +79,36 @@ func (t *Threshold) setAggregation(s string) error {
 	}
 	t.Aggregation, t.Percentile = "p", p
 	return nil
+}
+
+// percentAsShare says how to write what was meant as so many percent. It is empty where
+// no share would do, for that would be refused in its turn.
+func percentAsShare(percent float64) string {
+	written := strconv.FormatFloat(percent/100, 'g', 6, 64)
+	if share, err := strconv.ParseFloat(written, 64); err != nil || !(share > 0 && share < 1) {
+		return ""
+	}
+	return fmt.Sprintf(": for %v %% write %s", percent, written)
+}
+
+// Decides is an error where a threshold is on a rate, and every rate there can be holds
+// it, or none does. It says what was probably meant.
+func (t Threshold) Decides() error {
+	equality := t.Operator == "==" || t.Operator == "===" || t.Operator == "!="
+	within := t.Bound >= 0 && t.Bound <= 1
+	holds := t.Holds(0)
+	if t.Aggregation != "rate" || equality && within || holds != t.Holds(1) {
+		return nil
+	}
+	when := "never"
+	if holds {
+		when = "always"
+	}
+	hint := ""
+	if t.Bound > 1 { // a smaller one was meant as a share
+		hint = percentAsShare(t.Bound)
+	}
+	return fmt.Errorf("a rate is a share from 0 to 1, so this %s holds%s", when, hint)
 }
 
 // Holds tells whether value satisfies the threshold.

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -282,7 +283,7 @@ func (d *decoder) conditions(entry *ast.MappingValueNode, metric string, known b
 		}
 		t, err := results.ParseThreshold(expression)
 		if err == nil && known {
-			err = results.ValidateMetric(metric, t)
+			err = cmp.Or(results.ValidateMetric(metric, t), t.Decides())
 		}
 		if err != nil {
 			d.at(node, "thresholds.%s: %s: %v", metric, quote(expression), err)

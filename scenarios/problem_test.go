@@ -43,7 +43,7 @@ var badScenarios = []struct {
 6:22: unknown key "velocity" in load, expected connections, timeout, retry, executor, rate, start_rate, stages, vus, batch, aggregators, linger, encoding, reads, skewed, skew, repeated or delayed
 10:5: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
 11:1: unknown key "zebra", expected name, description, seed, population, start_at, duration, warm_up, time_scale, target, load, audit, faults or thresholds`},
-	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<2\"]\n", `
+	{"duplicate keys", "name: x\n" + population + "name: y\ntarget:\n  nodes: 3\n  nodes: 5\nthresholds:\n  start.errors: [\"rate<1\"]\n  start.errors: [\"rate<0.2\"]\n", `
 3:1: duplicate key "name", first in line 1
 6:3: duplicate key "nodes", first in line 5
 9:3: duplicate key "start.errors", first in line 8`},
@@ -178,6 +178,27 @@ var badScenarios = []struct {
 6:17: thresholds.start.errors: expected a list of conditions such as ["p(99)<500"], got "rate<1"
 9:7: thresholds.stop.errors: "p(99)<1": metric stop.errors takes rate or count, not p(99)
 10:7: thresholds.stop.errors: "p(101)<1": expected a percentile from 0 to 100, got p(101)`},
+	{"thresholds that decide nothing", "name: x\n" + population + "thresholds:\n" +
+		"  start.errors: [\"rate<5\", \"rate<1%\", \"rate<=1\", \"rate>1\", \"rate==5\", \"rate!=500\", \"rate<0\"]\n" +
+		"  stop.denied: [\"rate<1\", \"rate>0\", \"rate==0\", \"rate!=1\", \"rate>=1\", \"rate<=0\", \"count<5\"]\n" +
+		"  start.response_ms: [\"max<1%\"]\n" +
+		"  seek.errors: [\"rate<=100\", \"rate<150%\", \"rate<-5%\", \"rate<Inf%\", \"rate<99.99999%\", \"rate<100%\", \"rate<0%\", \"rate<7%\"]\n", `
+4:18: thresholds.start.errors: "rate<5": a rate is a share from 0 to 1, so this always holds: for 5 % write 0.05
+4:28: thresholds.start.errors: "rate<1%": expected a share from 0 to 1: for 1 % write 0.01
+4:39: thresholds.start.errors: "rate<=1": a rate is a share from 0 to 1, so this always holds
+4:50: thresholds.start.errors: "rate>1": a rate is a share from 0 to 1, so this never holds
+4:60: thresholds.start.errors: "rate==5": a rate is a share from 0 to 1, so this never holds: for 5 % write 0.05
+4:71: thresholds.start.errors: "rate!=500": a rate is a share from 0 to 1, so this always holds
+4:84: thresholds.start.errors: "rate<0": a rate is a share from 0 to 1, so this never holds
+6:23: thresholds.start.response_ms: "max<1%": ` + expectedThreshold + `
+7:17: thresholds.seek.errors: "rate<=100": a rate is a share from 0 to 1, so this always holds
+7:30: thresholds.seek.errors: "rate<150%": expected a share from 0 to 1
+7:43: thresholds.seek.errors: "rate<-5%": expected a share from 0 to 1
+7:55: thresholds.seek.errors: "rate<Inf%": expected a share from 0 to 1
+7:68: thresholds.seek.errors: "rate<99.99999%": expected a share from 0 to 1
+7:86: thresholds.seek.errors: "rate<100%": expected a share from 0 to 1
+7:99: thresholds.seek.errors: "rate<0%": expected a share from 0 to 1
+7:110: thresholds.seek.errors: "rate<7%": expected a share from 0 to 1: for 7 % write 0.07`},
 	{"a metric unlike any", "name: x\n" + population + "thresholds: {beauty: [\"max<\"]}\n", `
 3:14: thresholds: unknown metric "beauty"; expected audit.events_lost, audit.over_admissions, audit.false_denials, audit.position_mismatches, audit.history_mismatches, audit.stale_reads, audit.position_regressions, audit.events_rejected, audit.node_crashes, audit.replica_mismatches, faults.recovered_after_ms, faults.converged_after_ms, load.achieved_ratio, or <operation>.response_ms, service_ms, errors or denied with an operation of operations, start, keepalive, pause, resume, seek, telemetry, error, stop, upload, position, history, continue-watching or active-sessions
 3:23: thresholds.beauty: "max<": ` + expectedThreshold},
