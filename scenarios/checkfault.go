@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/playhead-load/playhead/results"
 )
 
@@ -31,7 +33,7 @@ func (d *decoder) faults(root *mapping, s *Scenario, durationKnown, nodesKnown b
 		nodes = 7 // nothing is said of what another mistake may be the reason of
 	}
 	for i, node := range d.list(root, "faults", "faults", MaxFaults) {
-		m := d.mapping(fmt.Sprintf("faults[%d]", i), node, faultKeys...)
+		m := d.mappingOffering(fmt.Sprintf("faults[%d]", i), node, faultKeys, keysFor(node))
 		var f Fault
 		for _, key := range []string{"at", "kind"} {
 			if m.value(key) == nil {
@@ -48,6 +50,18 @@ func (d *decoder) faults(root *mapping, s *Scenario, durationKnown, nodesKnown b
 	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 }
 
+// keysFor are the keys that the kind of the fault in node takes, or all of an unknown one.
+func keysFor(node ast.Node) []string {
+	entries, _ := entriesOf(node)
+	for _, entry := range entries {
+		kind, _ := textOf(entry.Value)
+		if form, ok := faultForms[FaultKind(kind)]; ok && entry.Key.GetToken().Value == "kind" {
+			return form.all()
+		}
+	}
+	return faultKeys
+}
+
 func namesOf[S ~string](values []S) []string {
 	names := make([]string, len(values))
 	for i, v := range values {
@@ -59,7 +73,7 @@ func namesOf[S ~string](values []S) []string {
 // fault reads what a fault of a known kind is like, but for its times.
 func (d *decoder) fault(m *mapping, f *Fault, nodes int) {
 	form := faultForms[f.Kind]
-	allowed := append([]string{"at", "when", "kind"}, form.keys...)
+	allowed := form.all()
 	for _, key := range faultKeys {
 		if entry, ok := m.values[key]; ok && !slices.Contains(allowed, key) {
 			d.at(entry.Key, "%s: %s takes %s", m.field(key), f.Kind, results.OneOf(allowed))

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -75,6 +74,12 @@ func (m *mapping) value(key string) ast.Node {
 // mapping reads node as a mapping that has only the given keys, each once. It
 // returns an empty one, after noting a problem, when node is something else.
 func (d *decoder) mapping(path string, node ast.Node, keys ...string) *mapping {
+	return d.mappingOffering(path, node, keys, keys)
+}
+
+// mappingOffering is mapping where only some of the keys fit what else is there: those
+// alone are named to who wrote an unknown one.
+func (d *decoder) mappingOffering(path string, node ast.Node, keys, fitting []string) *mapping {
 	m := &mapping{path: path, node: node, values: make(map[string]*ast.MappingValueNode)}
 	for _, entry := range d.entries(path, node) {
 		key, ok := d.key(entry)
@@ -82,7 +87,7 @@ func (d *decoder) mapping(path string, node ast.Node, keys ...string) *mapping {
 			continue
 		}
 		if !slices.Contains(keys, key) {
-			d.at(entry.Key, "unknown key %s%s", quote(key), hint(key, path, keys))
+			d.at(entry.Key, "unknown key %s%s", quote(key), hint(key, path, fitting))
 			continue
 		}
 		if first, twice := m.values[key]; twice {
@@ -96,11 +101,9 @@ func (d *decoder) mapping(path string, node ast.Node, keys ...string) *mapping {
 
 // entries lists the entries of a mapping, or notes that node is none.
 func (d *decoder) entries(path string, node ast.Node) []*ast.MappingValueNode {
-	switch n := node.(type) {
-	case *ast.MappingNode:
-		return n.Values
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}
+	entries, ok := entriesOf(node)
+	if ok {
+		return entries
 	}
 	if path == "" {
 		d.at(node, "expected a scenario, keys such as name and population, got %s", describe(node))
@@ -108,6 +111,16 @@ func (d *decoder) entries(path string, node ast.Node) []*ast.MappingValueNode {
 		d.at(node, "%s: expected keys and values, got %s", path, describe(node))
 	}
 	return nil
+}
+
+func entriesOf(node ast.Node) (entries []*ast.MappingValueNode, ok bool) {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
 }
 
 // named gives the entries of a mapping whose keys are names of the reader's choice,
@@ -159,12 +172,23 @@ func hint(key, path string, keys []string) string {
 // wrong notes that the value of key is not what was expected. An absent value
 // is pointed to by its key.
 func (d *decoder) wrong(m *mapping, key, expected string) bool {
+	return d.wrongMeaning(m, key, expected, nil)
+}
+
+// wrongMeaning is wrong that also says which of names was probably meant.
+func (d *decoder) wrongMeaning(m *mapping, key, expected string, names []string) bool {
 	entry := m.values[key]
 	at := entry.Value
 	if _, null := at.(*ast.NullNode); null {
 		at = entry.Key
 	}
-	d.at(at, "%s: expected %s, got %s", m.field(key), expected, describe(entry.Value))
+	meant := ""
+	if text, ok := textOf(entry.Value); ok {
+		if name, ok := suggest(text, names); ok {
+			meant = fmt.Sprintf(", did you mean %q?", name)
+		}
+	}
+	d.at(at, "%s: expected %s, got %s%s", m.field(key), expected, describe(entry.Value), meant)
 	return false
 }
 
@@ -196,7 +220,7 @@ func (d *decoder) choice(m *mapping, key string, into *string, names []string) b
 	}
 	s, ok := textOf(node)
 	if !ok || !slices.Contains(names, s) {
-		return d.wrong(m, key, results.OneOf(names))
+		return d.wrongMeaning(m, key, results.OneOf(names), names)
 	}
 	*into = s
 	return true
@@ -269,60 +293,4 @@ func (d *decoder) duration(m *mapping, key string, into *time.Duration, low time
 	}
 	*into = duration
 	return true
-}
-
-// formatDuration is d without the empty parts that Go writes: 1m, not 1m0s.
-func formatDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-func textOf(node ast.Node) (string, bool) {
-	switch n := node.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		return n.Value.Value, true
-	}
-	return "", false
-}
-
-func numberOf(node ast.Node) (float64, bool) {
-	switch n := node.(type) {
-	case *ast.FloatNode:
-		return n.Value, true
-	case *ast.IntegerNode:
-		switch v := n.Value.(type) {
-		case int64:
-			return float64(v), true
-		case uint64:
-			return float64(v), true
-		}
-	}
-	return 0, false
-}
-
-// describe says what a value is, for "expected …, got …".
-func describe(node ast.Node) string {
-	switch n := node.(type) {
-	case *ast.StringNode:
-		return quote(n.Value)
-	case *ast.LiteralNode:
-		return quote(strings.TrimRight(n.Value.Value, "\n"))
-	case *ast.NullNode:
-		return "nothing"
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return node.GetToken().Value
-	case *ast.SequenceNode:
-		return "a list"
-	case *ast.MappingNode, *ast.MappingValueNode:
-		return "keys and values"
-	}
-	return "something else"
 }

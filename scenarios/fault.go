@@ -86,6 +86,9 @@ type faultForm struct {
 	nodes   int // at least
 }
 
+// all are the keys that may stand in a fault of the form.
+func (f faultForm) all() []string { return append([]string{"at", "when", "kind"}, f.keys...) }
+
 var (
 	oneNode  = []FaultTarget{TargetLeader, TargetFollower, TargetRandom}
 	anyNodes = []FaultTarget{TargetLeader, TargetFollower, TargetRandom, TargetMinority, TargetMajority, TargetAll}

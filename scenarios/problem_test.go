@@ -62,7 +62,7 @@ var badScenarios = []struct {
 12:13: thresholds: expected keys and values, got a list`},
 	{"name as a path", "name: ../x\n" + population, `1:7: name: expected 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit, got "../x"`},
 	{"unknown names", "name: x\npopulation:\n  model: netflix-1998\ntarget:\n  design: sql\nfaults:\n  - at: 1s\n    kind: kill-all\n", `
-3:10: population.model: expected live-event, netflix-2015, netflix-2018 or netflix-2025, got "netflix-1998"
+3:10: population.model: expected live-event, netflix-2015, netflix-2018 or netflix-2025, got "netflix-1998", did you mean "netflix-2018"?
 5:11: target.design: expected raft, got "sql"
 8:11: faults[0].kind: expected kill, kill-leader, pause, partition, network, disk, clock, transfer-leadership, membership, rolling-restart or vanish, got "kill-all"`},
 	{"out of range", "name: x\nseed: -1\npopulation:\n  model: netflix-2015\n  scale: 1/0\n  shared_accounts: 1.1\nstart_at: \"24:00\"\ntime_scale: 0\ntarget:\n  nodes: 4\n  default_streams: 0\nload:\n  connections: 10001\n", `
@@ -166,6 +166,20 @@ var badScenarios = []struct {
 14:59: faults[9].offset: expected a duration such as 30s or -30s, at most 24h either way, got "25h"
 15:20: faults[10].kind: membership needs target.nodes of 3 or more, got 1
 16:35: faults[11].share: expected a share above 0, at most 1, got 1.5`},
+	{"near misses", "name: x\npopulation: {model: netflix2015}\ntarget: {log_store: bolt}\nload: {executor: constant-vu, batch: 2, encoding: BINARI}\nfaults:\n" +
+		"  - {at: 1s, kind: kill-leader, targt: leader, restart_afer: 1s}\n" +
+		"  - {at: 1s, kind: pause, for: 1s, targt: leadr, shap: one}\n" +
+		"  - {at: 1s, kind: paus, for: 1s, shap: one}\n", `
+2:21: population.model: expected live-event, netflix-2015, netflix-2018 or netflix-2025, got "netflix2015", did you mean "netflix-2015"?
+3:21: target.log_store: expected boltdb or wal, got "bolt", did you mean "boltdb"?
+4:18: load.executor: expected population, constant-arrival-rate, ramping-arrival-rate or constant-vus, got "constant-vu", did you mean "constant-vus"?
+4:51: load.encoding: expected json or binary, got "BINARI", did you mean "binary"?
+6:33: unknown key "targt" in faults[0], expected at, when, kind, for or restart_after
+6:48: unknown key "restart_afer" in faults[0], did you mean "restart_after"?
+7:36: unknown key "targt" in faults[1], did you mean "target"?
+7:50: unknown key "shap" in faults[1], expected at, when, kind, target or for
+8:20: faults[2].kind: expected kill, kill-leader, pause, partition, network, disk, clock, transfer-leadership, membership, rolling-restart or vanish, got "paus", did you mean "pause"?
+8:35: unknown key "shap" in faults[2], did you mean "shape"?`},
 	{"thresholds", "name: x\n" + population + "thresholds:\n" +
 		"  start.reponse_ms: [\"p(99)<500\"]\n" +
 		"  start.response_ms: [\"p(99)<\", \"rate<1\", 5, 'max<9']\n" +
