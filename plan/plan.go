@@ -41,6 +41,15 @@ func scaled(s *scenarios.Scenario, d time.Duration) time.Duration {
 	return time.Duration(float64(d) / s.TimeScale).Round(time.Millisecond)
 }
 
+// ParameterBounds is scenarios.ParameterBounds of the populations there are.
+func ParameterBounds(model string) map[string][2]float64 {
+	m, err := population.Named(model)
+	if err != nil {
+		return nil // the scenario's reader has said so
+	}
+	return m.Bounds()
+}
+
 // Population is who watches. An error is of the scenario.
 func Population(s *scenarios.Scenario) (*population.Population, error) {
 	model, err := population.Named(s.Population.Model)

@@ -1,6 +1,9 @@
 package scenarios
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +26,10 @@ func (d *decoder) population(root *mapping, p *Population) {
 	d.parameters(m, p)
 }
 
+// ParameterBounds gives the least and the most of each number of a model, by name; nil
+// where there is no such model.
+type ParameterBounds func(model string) map[string][2]float64
+
 // parameters reads numbers by name, which the model knows and bounds.
 func (d *decoder) parameters(m *mapping, p *Population) {
 	node := m.value("parameters")
@@ -33,24 +40,47 @@ func (d *decoder) parameters(m *mapping, p *Population) {
 		d.wrong(m, "parameters", "names and numbers")
 		return
 	}
+	var bounds map[string][2]float64
+	if d.bounds != nil && p.Model != "" {
+		bounds = d.bounds(p.Model)
+	}
 	path := m.field("parameters")
 	count := 0
 	for name, entry := range d.named(path, node) {
-		count++
-		value, isNumber := numberOf(entry.Value)
-		if !isNumber {
-			d.at(entry.Value, "%s.%s: expected a number, got %s", path, name, describe(entry.Value))
-			continue
-		}
-		if count > MaxParameters {
+		if count++; count > MaxParameters {
 			d.at(entry.Key, "%s: expected at most %d", path, MaxParameters)
 			return
+		}
+		value, ok := d.parameter(path, name, entry, p.Model, bounds)
+		if !ok {
+			continue
 		}
 		if p.Parameters == nil {
 			p.Parameters = map[string]float64{}
 		}
 		p.Parameters[name] = value
 	}
+}
+
+// parameter reads one number; without bounds any will do.
+func (d *decoder) parameter(path, name string, entry *ast.MappingValueNode, model string, bounds map[string][2]float64) (float64, bool) {
+	bound, known := bounds[name]
+	if bounds != nil && !known {
+		hint := "playhead simulate --parameters lists those there are"
+		if meant, ok := suggest(name, slices.Sorted(maps.Keys(bounds))); ok {
+			hint = fmt.Sprintf("did you mean %q?", meant)
+		}
+		d.at(entry.Key, "%s: no parameter %s of %s, %s", path, quote(name), model, hint)
+	}
+	value, isNumber := numberOf(entry.Value)
+	switch {
+	case !isNumber:
+		d.at(entry.Value, "%s.%s: expected a number, got %s", path, name, describe(entry.Value))
+		return 0, false
+	case known && !(value >= bound[0] && value <= bound[1]):
+		d.at(entry.Value, "%s.%s: expected a number from %v to %v, got %s", path, name, bound[0], bound[1], describe(entry.Value))
+	}
+	return value, true
 }
 
 // scale reads a share, as 1/N or as a number.

@@ -15,6 +15,7 @@ import (
 // decoder reads a YAML tree and gathers what is wrong with it.
 type decoder struct {
 	file     string
+	bounds   ParameterBounds // nil: parameters have none
 	problems Problems
 }
 

@@ -67,7 +67,7 @@ func TestShippedScenariosLoad(t *testing.T) {
 		t.Fatalf("no scenarios are shipped: %v", err)
 	}
 	for _, file := range files {
-		scenario, err := Load(file)
+		scenario, err := Load(file, nil)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -140,7 +140,7 @@ func TestFormsThatAreFine(t *testing.T) {
 
 func TestLoadTellsFilesFromMistakes(t *testing.T) {
 	dir := t.TempDir()
-	_, err := Load(filepath.Join(dir, "none.yaml"))
+	_, err := Load(filepath.Join(dir, "none.yaml"), nil)
 	var problems Problems
 	if !errors.Is(err, fs.ErrNotExist) || errors.As(err, &problems) {
 		t.Errorf("a missing file: %v", err)
@@ -149,7 +149,7 @@ func TestLoadTellsFilesFromMistakes(t *testing.T) {
 	if err := os.WriteFile(path, bytes.Repeat([]byte("# no\n"), MaxFileBytes/5+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Load(path)
+	_, err = Load(path, nil)
 	if want := path + ":1:1: the file is larger than 1 MiB"; !errors.As(err, &problems) || err.Error() != want {
 		t.Errorf("a huge file: %v, want %s", err, want)
 	}

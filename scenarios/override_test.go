@@ -9,7 +9,7 @@ import (
 )
 
 func TestOverride(t *testing.T) {
-	scenario, err := Load("prime-time.yaml")
+	scenario, err := Load("prime-time.yaml", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestOverride(t *testing.T) {
 
 // TestOverrideWarmUp: it is what it is asked to be, however short the run.
 func TestOverrideWarmUp(t *testing.T) {
-	scenario, err := Load("prime-time.yaml")
+	scenario, err := Load("prime-time.yaml", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestOverrideWarmUp(t *testing.T) {
 }
 
 func TestOverrideRefuses(t *testing.T) {
-	scenario, err := Load("prime-time.yaml")
+	scenario, err := Load("prime-time.yaml", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,8 @@ const (
 
 // Load reads and checks the scenario file at path. Mistakes in it come as
 // Problems, under the path as their file; any other error means that it could
-// not be read.
-func Load(path string) (*Scenario, error) {
+// not be read. bounds are those of the population's parameters; nil takes any.
+func Load(path string, bounds ParameterBounds) (*Scenario, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read scenario: %w", err)
@@ -35,14 +35,17 @@ func Load(path string) (*Scenario, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read scenario: %w", err)
 	}
-	return Parse(path, data)
+	return parse(path, data, bounds)
 }
 
 // Parse checks a scenario in YAML and fills in its defaults. name stands for
 // the file in messages. The error, if any, is Problems: all mistakes at once,
-// in the order of the file. data is copied.
-func Parse(name string, data []byte) (*Scenario, error) {
-	d := &decoder{file: name}
+// in the order of the file. It does not know which parameters a population has. data is
+// copied.
+func Parse(name string, data []byte) (*Scenario, error) { return parse(name, data, nil) }
+
+func parse(name string, data []byte, bounds ParameterBounds) (*Scenario, error) {
+	d := &decoder{file: name, bounds: bounds}
 	var s *Scenario
 	if root := d.syntax(data); root != nil {
 		s = d.scenario(root)

@@ -33,7 +33,7 @@ func (o *overrideFlags) add(flags *pflag.FlagSet) {
 
 // load reads a scenario and changes it as the flags that were given say.
 func (o *overrideFlags) load(flags *pflag.FlagSet, file string) (*scenarios.Scenario, error) {
-	scenario, err := scenarios.Load(file)
+	scenario, err := scenarios.Load(file, plan.ParameterBounds)
 	if err != nil {
 		return nil, usageError{err}
 	}

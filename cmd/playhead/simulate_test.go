@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim/fit"
 )
@@ -33,7 +34,7 @@ func TestVerdictOf(t *testing.T) {
 
 // TestSimulateInterrupted: what was played is told, as a part, and there is no verdict.
 func TestSimulateInterrupted(t *testing.T) {
-	s, err := scenarios.Load("../../scenarios/prime-time.yaml")
+	s, err := scenarios.Load("../../scenarios/prime-time.yaml", plan.ParameterBounds)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,7 +164,7 @@ func TestEndWith(t *testing.T) {
 // TestSimulateShowsProgress on a terminal, beyond two seconds.
 func TestSimulateShowsProgress(t *testing.T) {
 	var shown bytes.Buffer
-	scenario, err := scenarios.Load(filepath.Join("..", "..", "scenarios", "prime-time.yaml"))
+	scenario, err := scenarios.Load(filepath.Join("..", "..", "scenarios", "prime-time.yaml"), plan.ParameterBounds)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,15 @@ func (m *Model) Set(values map[string]float64) error {
 	return nil
 }
 
+// Bounds are the least and the most that Set takes, by name.
+func (m *Model) Bounds() map[string][2]float64 {
+	bounds := map[string][2]float64{}
+	for name, n := range m.numbers() {
+		bounds[name] = [2]float64{n.least, n.most}
+	}
+	return bounds
+}
+
 // number is a number of a model that may be replaced.
 type number struct {
 	least, most float64
