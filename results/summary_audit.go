@@ -52,21 +52,22 @@ func (p *printer) scope(a *Audit) {
 func (p *printer) linearizability(a *Audit) {
 	l := a.Linearizability
 	name := p.leader("linearizable")
-	unknown := ""
-	if l.Unknown > 0 {
-		unknown = ", " + FormatCount(l.Unknown) + " undecided: too many orders to try"
-	}
 	checked := plural(l.AccountsChecked, "account") + " checked"
 	switch {
 	case l.Illegal > 0 || a.Linearizable != nil && !*a.Linearizable:
-		p.line("    %s %s %s of %s%s", p.mark(false), name, p.red(FormatCount(l.Illegal)+" illegal"), checked, unknown)
+		p.line("    %s %s %s of %s", p.mark(false), name, p.red(FormatCount(l.Illegal)+" illegal"), checked)
 		p.examples(a, "linearizable", max(l.Illegal, 1))
 	case a.Linearizable != nil:
-		p.line("    %s %s %s%s", p.mark(true), name, checked, unknown)
+		p.line("    %s %s %s", p.mark(true), name, checked)
 	case l.AccountsChecked > 0:
-		p.line("    %s %s not decided: %s%s", p.dim("–"), name, checked, unknown)
+		p.line("    %s %s not decided: %s", p.dim("–"), name, checked)
+	case l.Unknown > 0:
+		p.line("    %s %s not decided", p.dim("–"), name)
 	default:
 		p.line("    %s %s not checked", p.dim("–"), name)
+	}
+	if l.Unknown > 0 {
+		p.line("    %s %s undecided: too many orders to try, or played offline", p.dim("·"), plural(l.Unknown, "account"))
 	}
 }
 
