@@ -107,12 +107,13 @@ type Operation struct {
 	Errors     int64       `json:"errors"`
 	Denied     int64       `json:"denied"`
 	RatePerS   float64     `json:"rate_per_s"`
-	ResponseMS Percentiles `json:"response_ms"`       // from the moment the operation was due
-	ServiceMS  Percentiles `json:"service_ms"`        // from the moment it was sent
-	Clipped    int64       `json:"clipped,omitempty"` // times out of the histograms' range, recorded at its edge
+	ResponseMS Percentiles `json:"response_ms"`         // from the moment the operation was due
+	ServiceMS  Percentiles `json:"service_ms,omitzero"` // from the moment it was sent; absent where none was
+	Clipped    int64       `json:"clipped,omitempty"`   // times out of the histograms' range, recorded at its edge
 }
 
-// Percentiles of a time in milliseconds, to three significant digits.
+// Percentiles of a time in milliseconds, to three significant digits. Those of no times
+// are zero, and are left out where there may be none.
 type Percentiles struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`

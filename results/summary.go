@@ -196,11 +196,19 @@ func (p *printer) operations(run *Run) {
 		r := o.ResponseMS
 		p.line("    %s%11s%10s%9s%9s%s%9s%9s%s", p.leader(name), FormatCount(o.Count), formatRate(o.RatePerS),
 			formatMS(r.P50), formatMS(r.P90), p.bold(fmt.Sprintf("%9s", formatMS(r.P99))), formatMS(r.P999), formatMS(r.Max),
-			p.dim(fmt.Sprintf("%13s", formatMS(o.ServiceMS.P99))))
+			p.dim(fmt.Sprintf("%13s", formatServed(o.ServiceMS))))
 		if beside := p.besides(o); len(beside) > 0 {
 			p.line("    %*s%s", leaderWidth+3, "", strings.Join(beside, p.dim(" · ")))
 		}
 	}
+}
+
+// formatServed is the p99 of what was sent, if anything was.
+func formatServed(service Percentiles) string {
+	if service == (Percentiles{}) {
+		return "–"
+	}
+	return formatMS(service.P99)
 }
 
 // windowsToTell are as many windows of a run as a person reads: more are in run.json.
@@ -248,9 +256,9 @@ func (p *printer) phase(name string, of Phase) {
 		all.Denied += o.Denied
 		all.RatePerS += o.RatePerS
 	}
-	text := fmt.Sprintf("%s, %s, %s, p50 %s, p99 %s", formatMS(of.Seconds*1000), plural(all.Count, "operation"),
-		formatRate(all.RatePerS), formatMS(of.ResponseMS.P50), p.bold(formatMS(of.ResponseMS.P99)))
+	text := fmt.Sprintf("%s, %s", formatMS(of.Seconds*1000), plural(all.Count, "operation"))
 	if all.Count > 0 {
+		text += fmt.Sprintf(", %s, p50 %s, p99 %s", formatRate(all.RatePerS), formatMS(of.ResponseMS.P50), p.bold(formatMS(of.ResponseMS.P99)))
 		text += strings.Join(append([]string{""}, p.besides(all)...), p.dim(" · "))
 	}
 	p.line("    %s %s", p.leader(name), text)

@@ -36,14 +36,14 @@ type Window struct {
 	Errors     int64       `json:"errors"`
 	Denied     int64       `json:"denied"`
 	RatePerS   float64     `json:"rate_per_s"`
-	ResponseMS Percentiles `json:"response_ms"`
-	Stolen     *float64    `json:"stolen"` // share of the machine's processors, 0 … 1, that its host gave to others; nil: it does not say
+	ResponseMS Percentiles `json:"response_ms,omitzero"` // absent where Count is 0
+	Stolen     *float64    `json:"stolen"`               // share of the machine's processors, 0 … 1, that its host gave to others; nil: it does not say
 }
 
 // Phase is what was measured in all the windows of one name.
 type Phase struct {
 	Seconds    float64              `json:"seconds"`
-	ResponseMS Percentiles          `json:"response_ms"` // of all operations together
+	ResponseMS Percentiles          `json:"response_ms,omitzero"` // of all operations together; absent where there was none
 	Operations map[string]Operation `json:"operations"`
 }
 

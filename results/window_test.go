@@ -154,3 +154,30 @@ func TestWindowsAreAHistogramLog(t *testing.T) {
 		t.Error("the windows together are not the run")
 	}
 }
+
+// A piece of a run in which nothing was answered has no percentiles, and tells none.
+func TestPercentilesOfNothingAreLeftOut(t *testing.T) {
+	r := NewRecorder(0, 60e6)
+	r.Interval(50_000, Now{Phase: PhaseCalm})
+	r.RecordUnsent(OpStart, 0, 60e6)
+	timeline, err := r.Timeline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &Run{Windows: timeline.Windows, Phases: timeline.Phases, Operations: r.Operations(1)}
+	if len(run.Windows) != 1 || run.Windows[0].Count != 0 || run.Operations["start"].Errors != 1 {
+		t.Fatalf("windows %+v and operations %+v, want an empty window and a start that was never sent", run.Windows, run.Operations)
+	}
+	text, err := run.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The start was waited for, so it alone has times: those from when it was due.
+	if told := string(text); strings.Count(told, `"p50"`) != 1 || !strings.Contains(told, `"response_ms"`) {
+		t.Errorf("want the percentiles of one thing:\n%s", told)
+	}
+	var summary strings.Builder
+	if err := Summary(&summary, run, false); err != nil || !strings.Contains(summary.String(), "            –\n") {
+		t.Errorf("want a dash for the service times of what was never sent (%v):\n%s", err, &summary)
+	}
+}
