@@ -57,9 +57,37 @@ func (p *progress) second(duration time.Duration, s results.Interval, leader str
 	case s.AtS > duration.Seconds():
 		phase = "  the plan has ended, its last requests have not"
 	}
-	text := fmt.Sprintf("%5.0f/%.0fs  %6.0f/s  %5d playing  p50 %5.1f ms  p99 %6.1f ms  %3d denied  %3d errors  %4d waiting%s%s",
-		s.AtS, duration.Seconds(), s.RatePerS, s.ActiveSessions, s.P50MS, s.P99MS, s.Denied, s.Errors, d.Pending(), leader, phase)
-	p.update(text)
+	p.update(secondLine(duration, s, d.Pending(), leader+phase))
+}
+
+// secondLine is the line of a second; times of nothing are a dash.
+func secondLine(duration time.Duration, s results.Interval, waiting int64, more string) string {
+	p50, p99 := "–", "–"
+	if s.Count > 0 {
+		p50, p99 = fmt.Sprintf("%.1f ms", s.P50MS), fmt.Sprintf("%.1f ms", s.P99MS)
+	}
+	return fmt.Sprintf("%5.0f/%.0fs  %6.0f/s  %5d playing  p50 %8s  p99 %9s  %3d denied  %3d errors  %4d waiting%s",
+		s.AtS, duration.Seconds(), s.RatePerS, s.ActiveSessions, p50, p99, s.Denied, s.Errors, waiting, more)
+}
+
+// leaderText ends the line of a second of a cluster that id leads, empty for none: which
+// is worth a word once it has been led.
+func leaderText(id string, led bool) string {
+	switch {
+	case id != "":
+		return "  leader " + id
+	case led:
+		return "  no leader"
+	}
+	return ""
+}
+
+// numbered is a number of things: 1 process, 3 processes.
+func numbered(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // counted returns a function that shows how much of something is done.

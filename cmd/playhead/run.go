@@ -122,6 +122,7 @@ type runner struct {
 	access  access
 	log     *audit.Log
 	cluster *target.Cluster // nil: an outside target
+	led     bool            // it has had a leader; of watch's goroutine
 	urls    []string
 	driver  *driver.Driver
 }
@@ -234,7 +235,7 @@ func (r *runner) boot(ctx context.Context) (stop func() error, err error) {
 		r.urls = r.options.targets
 		return func() error { return nil }, checkTerms(ctx, r.urls[0], &r.access, r.keepalive(), r.lease())
 	}
-	r.progress.stage("target: %d server processes on loopback", r.scenario.Target.Nodes)
+	r.progress.stage("target: %s on loopback", numbered(r.scenario.Target.Nodes, "server process", "server processes"))
 	r.target = results.Target{Design: r.scenario.Target.Design, LogStore: r.scenario.Target.LogStore, Nodes: r.scenario.Target.Nodes}
 	binary, err := os.Executable()
 	if err != nil {
@@ -267,9 +268,9 @@ func (r *runner) prepare(ctx context.Context) error {
 			limits[account] = streams
 		}
 	}
-	told := fmt.Sprintf("telling the target the stream limits of %d accounts", len(limits))
+	told := "telling the target the stream limits of " + numbered(len(limits), "account", "accounts")
 	if len(limits) == 0 {
-		told = fmt.Sprintf("%d streams at once for every account, as the target has it", r.scenario.Target.DefaultStreams)
+		told = numbered(r.scenario.Target.DefaultStreams, "stream", "streams") + " at once for every account, as the target has it"
 	}
 	r.progress.stage("plans: %s", told)
 	admins := r.access.admins
@@ -281,7 +282,11 @@ func (r *runner) prepare(ctx context.Context) error {
 
 // drive plays the plan while the faults happen and the progress is shown.
 func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, error) {
-	r.progress.stage("playing: %v, the plan runs %v times as fast", r.scenario.Duration, r.scenario.TimeScale)
+	pace := "in real time"
+	if r.scenario.TimeScale != 1 {
+		pace = fmt.Sprintf("the plan runs %v times as fast", r.scenario.TimeScale)
+	}
+	r.progress.stage("playing: %v, %s", r.scenario.Duration, pace)
 	begunCPU, begun := driver.CPUTime(), time.Now()
 	stopTelling := context.AfterFunc(ctx, func() {
 		r.progress.say("interrupted: what was measured is audited and kept; once more ends it at once")
@@ -344,11 +349,12 @@ func (r *runner) leader(ctx context.Context) string {
 	if r.cluster == nil {
 		return ""
 	}
-	node, err := r.cluster.Leader(ctx)
-	if err != nil {
-		return "  leader none"
+	id := ""
+	if node, err := r.cluster.Leader(ctx); err == nil {
+		id = node.ID
 	}
-	return "  leader " + node.ID
+	r.led = r.led || id != ""
+	return leaderText(id, r.led)
 }
 
 // audit compares what the devices know with what the target answers.
