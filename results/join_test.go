@@ -354,7 +354,6 @@ func TestReadFolderNamesWhatIsBroken(t *testing.T) {
 		"not a number":        {SeriesFile, func(s string) string { return strings.Replace(s, "\n3,", "\nthree,", 1) }, "line 4"},
 		"backwards":           {SeriesFile, func(s string) string { return strings.Replace(s, "\n3,", "\n1,", 1) }, "1 s comes before 2 s"},
 		"no scenario":         {ScenarioFile, nil, "no such file"},
-		"no run.json":         {RunFile, nil, "no such file"},
 		"no histogram":        {"keepalive.response.hlog", nil, "0 times in it, and 200 of them in run.json"},
 		"no service times":    {"keepalive.service.hlog", nil, "no such file"},
 		"no windows":          {WindowsFile, nil, "no such file"},

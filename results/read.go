@@ -21,6 +21,9 @@ import (
 func ReadRun(dir string) (*Run, error) {
 	path := filepath.Join(dir, RunFile)
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noRunFolder(dir)
+	}
 	if err != nil {
 		return nil, notWhole(fmt.Errorf("read run: %w", err))
 	}
@@ -33,6 +36,14 @@ func ReadRun(dir string) (*Run, error) {
 	}
 	run.Dir = dir
 	return &run, nil
+}
+
+// noRunFolder says what a folder without a record is.
+func noRunFolder(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("read run: %w", err)
+	}
+	return fmt.Errorf("%s is no run folder: it has no %s, which a run writes when it ends", dir, RunFile)
 }
 
 // ReadMeasurements reads the histograms in dir, of the operations that have them.

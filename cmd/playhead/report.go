@@ -92,7 +92,7 @@ func reported(dirs []string, out string) (*results.Run, error) {
 	if out == "" {
 		return whole.Run, nil
 	}
-	if err := makeDir(out); err != nil {
+	if _, err := makeDir(out); err != nil {
 		return nil, err
 	}
 	return whole.Run, results.Write(out, whole.Run, whole.Files)

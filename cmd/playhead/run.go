@@ -143,13 +143,18 @@ func (r *runner) keepalive() time.Duration { return plan.Keepalive(r.scenario) }
 func (r *runner) lease() time.Duration     { return plan.Lease(r.scenario) }
 
 func (r *runner) run(ctx context.Context) (err error) {
-	if err := makeDir(r.dir); err != nil {
+	made, err := makeDir(r.dir)
+	defer func() {
+		if err != nil {
+			leave(made)
+		}
+	}()
+	if err != nil {
 		return err
 	}
 	growInHugePages()
 	defer boundGarbage()()
 	if r.traffic, err = r.openTraffic(ctx); err != nil {
-		r.leaveDir()
 		return err
 	}
 	defer func() { err = errors.Join(err, r.traffic.close()) }()
@@ -195,26 +200,35 @@ func (r *runner) salt() uint64 {
 	return salt
 }
 
-// makeDir makes a run's folder. One that holds a run is not touched: its record is
-// lost to nobody, and a run that fails leaves no other's verdict behind.
-func makeDir(dir string) error {
+// makeDir makes a run's folder, and tells which directories were not there, the deepest
+// first, whatever the error. A folder that holds a run is not touched: its record is lost
+// to nobody, and a run that fails leaves no other's verdict behind.
+func makeDir(dir string) (made []string, err error) {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		made = append(made, at)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make the run's directory (--out names another): %w", err)
+		return made, fmt.Errorf("make the run's directory (--out names another): %w", err)
 	}
 	switch _, err := os.Stat(filepath.Join(dir, results.RunFile)); {
 	case err == nil:
-		return usageError{fmt.Errorf("%s holds a run already: name another directory with --out, or remove it", dir)}
+		return made, usageError{fmt.Errorf("%s holds a run already: name another directory with --out, or remove it", dir)}
 	case !errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("look into the run's directory: %w", err)
+		return made, fmt.Errorf("look into the run's directory: %w", err)
 	}
-	return nil
+	return made, nil
 }
 
-// leaveDir removes the folder of a run that never began, if it was made for it.
-func (r *runner) leaveDir() {
-	if r.options.out == "" {
-		_ = os.Remove(r.dir)
-		_ = os.Remove(filepath.Dir(r.dir)) // unless it holds other runs
+// leave removes the directories that makeDir made for a run that never began, but none
+// that holds something by now: a node's log, or another run.
+func leave(made []string) {
+	for _, dir := range made {
+		if os.Remove(dir) != nil {
+			return
+		}
 	}
 }
 
