@@ -188,7 +188,7 @@ func serve(ctx context.Context, v *viper.Viper, log *slog.Logger) error {
 	defer boundGarbage()() // until the node is closed, which ctx does not wait for
 	node, err := server.Open(cfg)
 	if err != nil {
-		return fmt.Errorf("start node %s: %w", cfg.Raft.NodeID, err)
+		return fmt.Errorf("start node %s: %w", cfg.Raft.NodeID, taken(err, &cfg))
 	}
 	if cfg.Doors != (server.Doors{}) { // without secrets, SIGHUP ends a node as it ends any program
 		defer reloadOnHangup(node, log)()
