@@ -31,7 +31,7 @@ read; the node may run. Entries too new to be archived are in the node's log.
 
 Exit codes: 0 the state had every digest; 98 a digest differs; 1 entries are missing
 (damage, retention, or a node that began from a peer's snapshot), or there is no
-digest, so nothing is proven; 2 bad usage.`,
+digest, or the node's archive is empty, so nothing is proven; 2 bad usage.`,
 		Example: `  playhead replay data
   playhead replay /mnt/backup/n1/archive`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -59,6 +59,9 @@ func replay(ctx context.Context, path string, out, trouble io.Writer) error {
 	})
 	shown.end()
 	if errors.Is(err, archive.ErrNoArchive) {
+		if dir != path { // path is the data directory of a node
+			return fmt.Errorf("no segments in %s: a node archives at its first snapshot (playhead cluster snapshot makes one) or when it is stopped; if it has done either, they were lost or not copied", dir)
+		}
 		return usageError{fmt.Errorf("expected an archive, or the data directory of a node: %w", err)}
 	}
 	if err != nil {
