@@ -47,6 +47,7 @@ type Run struct {
 	Segment   string    `json:"segment,omitempty"`    // part of it, as 2/8; empty: all of it
 	Trace     string    `json:"trace,omitempty"`      // the file that was played in place of a population
 	TimeScale float64   `json:"time_scale,omitempty"` // population seconds in a wall second
+	Sabotage  string    `json:"sabotage,omitempty"`   // what the server was built to break on purpose
 	StartedAt time.Time `json:"started_at"`
 	DurationS float64   `json:"duration_s"` // wall seconds played, the warm-up included
 

@@ -104,6 +104,9 @@ func (p *printer) header(run *Run) {
 	}
 	p.line("  %s %s", p.bold(run.Scenario), p.dim(fmt.Sprintf("· %s, %d %s · %s · %s",
 		design, run.Target.Nodes, nodes, length, plan)))
+	if run.Sabotage != "" {
+		p.line("  %s", p.yellow("sabotaged on purpose: "+run.Sabotage))
+	}
 	p.line("")
 	switch run.ExitCode() {
 	case ExitPass:

@@ -117,6 +117,10 @@ Begin with:  playhead run scenarios/prime-time.yaml`,
 			}
 			return nil
 		},
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			_, err := sabotage()
+			return err
+		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

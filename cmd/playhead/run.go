@@ -331,6 +331,9 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.Faults,
 		ConvergedAfterMS: damage.ConvergedAfterMS,
 	}
+	if r.cluster != nil {
+		record.Sabotage, _ = sabotage() // an unknown one was refused
+	}
 	record.NoteWithin(series)
 	r.traffic.tell(record)
 	for _, second := range series {
