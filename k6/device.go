@@ -65,7 +65,7 @@ func (i *instance) newDevice(call sobek.ConstructorCall) *sobek.Object {
 	}
 	d := &device{of: i}
 	if err := d.read(options); err != nil {
-		i.fail(fmt.Errorf("Device: %w", err))
+		i.fail(fmt.Errorf("%s: %w", classDevice, err))
 	}
 	if err := call.This.SetSymbol(i.hidden, i.vu.Runtime().ToValue(d)); err != nil {
 		i.fail(err)
@@ -81,7 +81,7 @@ func (i *instance) deviceOf(this sobek.Value) *device {
 			}
 		}
 	}
-	i.fail(errors.New("Device: expected its method to be called on a Device"))
+	i.fail(fmt.Errorf("%s: expected its method to be called on a Device", classDevice))
 	return nil
 }
 

@@ -39,7 +39,7 @@ func (i *instance) newFleet(call sobek.ConstructorCall) *sobek.Object {
 	}
 	s, err := readSettings(options)
 	if err != nil {
-		i.fail(fmt.Errorf("Fleet: %w", oneLine(err)))
+		i.fail(fmt.Errorf("%s: %w", classFleet, oneLine(err)))
 	}
 	i.fleets++
 	f := &fleet{of: i, settings: s, number: i.fleets}
@@ -146,6 +146,7 @@ func (f *fleet) promise(what string, do func(ctx context.Context) (any, error)) 
 		}
 		switch {
 		case ctx.Err() != nil:
+			f.part.cancel()
 			o = outcome{err: fmt.Errorf("Fleet: %s: the test has ended before it", what)}
 		case o.err != nil:
 			o.err = fmt.Errorf("Fleet: %s: %w", what, oneLine(o.err))
@@ -193,7 +194,7 @@ func (f *fleet) prepare(ctx context.Context, state *lib.State) error {
 	m := newMeter(f.of.module, f.of.metrics, state.Samples, tags, mine.lasts, mine.here)
 	f.part = newPart(f.settings, mine, dialingOf(state), m)
 	m.zero(ctx)
-	context.AfterFunc(ctx, func() {
+	context.AfterFunc(f.part.ctx, func() {
 		if !f.over.Load() && !f.told.Load() && f.settings.audited {
 			state.Logger.Warn("Fleet: the test has ended, and nothing was audited: await fleet.audit() after the last run()")
 		}

@@ -27,8 +27,6 @@ type link struct {
 	secure  bool
 
 	http    *http1.Conn // nil: it has to be dialled
-	ctx     context.Context
-	release func() bool // ends the watch over ctx
 	request []byte
 	body    []byte
 }
@@ -63,13 +61,12 @@ func (l *link) do(ctx context.Context, d *dialing, request []byte, begun time.Ti
 		}
 		begun = time.Now()
 	}
-	if l.ctx != ctx {
-		l.watch(ctx)
-	}
-	a, err = l.http.Do(request, deadline)
-	if err != nil {
+	connection := l.http
+	release := context.AfterFunc(ctx, func() { _ = connection.Close() })
+	a, err = connection.Do(request, deadline)
+	if ended := !release(); ended || err != nil {
 		l.hangUp()
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			err = ctx.Err()
 		}
 	}
@@ -100,21 +97,7 @@ func (l *link) open(ctx context.Context, d *dialing, deadline time.Time) error {
 	return nil
 }
 
-// watch ends the connection with ctx, and what is under way on it.
-func (l *link) watch(ctx context.Context) {
-	if l.release != nil {
-		l.release()
-	}
-	l.ctx = ctx
-	connection := l.http
-	l.release = context.AfterFunc(ctx, func() { _ = connection.Close() })
-}
-
 func (l *link) hangUp() {
-	if l.release != nil {
-		l.release()
-		l.release, l.ctx = nil, nil
-	}
 	if l.http != nil {
 		_ = l.http.Close()
 		l.http = nil

@@ -164,6 +164,12 @@ func (m *meter) flush(ctx context.Context, active int64, last bool) {
 	m.samples, m.touched = nil, m.touched[:0] // k6 keeps what it was handed
 }
 
+// settle hands over the last of a part that was cut off.
+func (m *meter) settle(interval func() results.Interval) {
+	interval()
+	m.flush(context.Background(), 0, true)
+}
+
 // shares adds those of the operations that were told of, and last that of all, which is
 // what the gauges show without a tag.
 func (m *meter) shares(t *totals) {

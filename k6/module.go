@@ -19,6 +19,12 @@ import (
 // Name is what a script imports.
 const Name = "k6/x/playhead"
 
+// The classes as messages name them.
+const (
+	classFleet  = "Fleet"
+	classDevice = "Device"
+)
+
 func init() { modules.Register(Name, New()) }
 
 // Module is the extension in one process, which all its VUs share.
@@ -28,10 +34,18 @@ type Module struct {
 	allotments allotments
 	callers    callers
 	ending     sync.Once
+
+	ctx      context.Context // of what goes on between iterations: it ends with the test
+	end      context.CancelFunc
+	watching sync.WaitGroup // parts that have not handed over their last
 }
 
 // New returns a module of which no VU has made use.
-func New() *Module { return &Module{} }
+func New() *Module {
+	m := &Module{}
+	m.ctx, m.end = context.WithCancel(context.Background())
+	return m
+}
 
 // instance is the module in one VU. Only the VU's own goroutine uses it.
 type instance struct {

@@ -37,7 +37,7 @@ func (o *outlet) close() {
 	o.closed = true
 }
 
-// awaitEnd hands over what devices have measured last when the test ends, and nothing
+// awaitEnd ends what still plays, and hands over what was measured last, when the test ends, and nothing
 // after that: k6 closes its channel then.
 func (m *Module) awaitEnd(vu modules.VU) {
 	events := vu.Events().Global
@@ -48,6 +48,8 @@ func (m *Module) awaitEnd(vu modules.VU) {
 	go func() {
 		if e, ok := <-ended; ok {
 			m.callers.flush()
+			m.end()
+			m.watching.Wait()
 			m.outlet.close()
 			e.Done()
 		}

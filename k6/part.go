@@ -29,6 +29,8 @@ type part struct {
 	out     string
 	salt    uint64
 
+	ctx     context.Context // of the engine, which goes on from one iteration to the next
+	cancel  context.CancelFunc
 	log     *audit.Log // nil: nothing is audited
 	driver  *driver.Driver
 	turns   *driver.Turns
@@ -48,6 +50,7 @@ func newPart(s settings, a allotment, d dialing, m *meter) *part {
 		salt: rand.Uint64() & sim.MaxSalt, turns: driver.NewTurns(),
 		ended: make(chan time.Duration, 1), watched: make(chan struct{}),
 	}
+	p.ctx, p.cancel = context.WithCancel(m.module.ctx)
 	if p.out != "" && p.segment.Of > 1 {
 		p.out = filepath.Join(p.out, fmt.Sprintf("%d-of-%d", p.segment.Part, p.segment.Of))
 	}
@@ -61,7 +64,7 @@ func newPart(s settings, a allotment, d dialing, m *meter) *part {
 func (p *part) access() driver.Access { return driver.Access{TLS: p.dialing.tls, Dial: p.dialing.dial} }
 
 // begin asks the target for its terms, tells it the accounts' plans, and has the engine
-// wait for the first turn. It ends with ctx.
+// wait for the first turn. ctx is of the asking only.
 func (p *part) begin(ctx context.Context) error {
 	if err := p.vacant(); err != nil {
 		return err
@@ -94,9 +97,9 @@ func (p *part) begin(ctx context.Context) error {
 	p.driver.Recorder().JudgeBy(s.Thresholds)
 	p.cpu, p.begun = driver.CPUTime(), time.Now()
 	clock := make(chan struct{})
-	go func() { p.ended <- p.driver.Run(ctx, func() { close(clock) }) }()
+	go func() { p.ended <- p.driver.Run(p.ctx, func() { close(clock) }) }()
 	<-clock
-	go p.watch(ctx)
+	p.meter.module.watching.Go(p.watch)
 	return nil
 }
 
@@ -150,26 +153,27 @@ func (p *part) vacant() error {
 }
 
 // watch ends one second after another, and hands k6 what was measured in it, until the
-// driver has ended or ctx has.
-func (p *part) watch(ctx context.Context) {
+// driver has ended, or the part was cancelled.
+func (p *part) watch() {
 	defer close(p.watched)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-p.ctx.Done():
+			p.meter.settle(p.driver.Interval)
 			return
 		case played := <-p.ended:
-			p.second(ctx, true)
+			p.second(true)
 			p.ended <- played // for who ends the part
 			return
 		case <-tick.C:
-			p.second(ctx, false)
+			p.second(false)
 		}
 	}
 }
 
-func (p *part) second(ctx context.Context, last bool) {
+func (p *part) second(last bool) {
 	second := p.driver.Interval()
 	p.mu.Lock()
 	p.series = append(p.series, second)
@@ -180,7 +184,7 @@ func (p *part) second(ctx context.Context, last bool) {
 		p.meter.unsent(p.driver.Load(1).Unsent)
 		active = 0
 	}
-	p.meter.flush(ctx, active, last)
+	p.meter.flush(p.ctx, active, last)
 }
 
 // end plays no further, waits for what is under way and audits. The error is of what kept
@@ -189,6 +193,8 @@ func (p *part) end(ctx context.Context) (*results.Run, error) {
 	p.turns.End()
 	select {
 	case <-p.watched:
+	case <-p.ctx.Done():
+		return nil, p.ctx.Err()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

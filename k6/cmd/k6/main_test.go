@@ -309,6 +309,30 @@ export function handleSummary(data) { return { stdout: 'events ' + data.metrics.
 	}
 }
 
+// A fleet goes on from one iteration to the next, and so does a device's connection.
+func TestAFleetGoesOnBetweenIterations(t *testing.T) {
+	t.Parallel()
+	url := serve(t, 1, time.Second, playhead).URLs()[0]
+	script := write(t, `
+import exec from 'k6/execution';
+import playhead from 'k6/x/playhead';
+export const options = { scenarios: { play: { executor: 'per-vu-iterations', vus: 1, iterations: 4 } } };
+const fleet = new playhead.Fleet({ target: '`+url+`', scale: '1/60000', timeScale: 60, warmUp: '500ms' });
+const tv = new playhead.Device({ target: '`+url+`', account: 9007199254, device: 1, title: 1 });
+export default async function () {
+  if (exec.vu.iterationInScenario === 0) tv.start();
+  tv.keepalive({ position: 1 });
+  if (exec.vu.iterationInScenario < 3) { console.log('played ' + (await fleet.run('1s')).operations); return; }
+  console.log('violations ' + (await fleet.audit()).violations);
+}
+`)
+	r := play(t, script)
+	r.mustPass(t)
+	if strings.Count(r.stderr, "played ") != 3 || !strings.Contains(r.stderr, "violations 0") || strings.Contains(r.stderr, "GoError") {
+		t.Errorf("said\n%s", r.stderr)
+	}
+}
+
 // Bad input is a line, and an exit code of k6's.
 func TestBadInputIsALine(t *testing.T) {
 	t.Parallel()
