@@ -39,7 +39,7 @@ func (i *instance) newFleet(call sobek.ConstructorCall) *sobek.Object {
 	}
 	s, err := readSettings(options)
 	if err != nil {
-		i.fail(fmt.Errorf("%s: %w", classFleet, oneLine(err)))
+		i.fail(ofFleet(oneLine(err)))
 	}
 	i.fleets++
 	f := &fleet{of: i, settings: s, number: i.fleets}
@@ -60,7 +60,7 @@ func (f *fleet) run(call sobek.FunctionCall) sobek.Value {
 	if v := call.Argument(0); !sobek.IsUndefined(v) {
 		var err error
 		if lasts, err = readDuration("run", v); err != nil {
-			f.of.fail(fmt.Errorf("Fleet: %w", err))
+			f.fail(err)
 		}
 	}
 	return f.promise("run", func(ctx context.Context) (any, error) {
@@ -80,7 +80,7 @@ func (f *fleet) run(call sobek.FunctionCall) sobek.Value {
 // know with what the target answers. It resolves to the counts.
 func (f *fleet) audit(sobek.FunctionCall) sobek.Value {
 	if f.part == nil && f.failed == nil {
-		f.of.fail(errors.New("Fleet: audit: nothing was played: call run() first"))
+		f.fail(errors.New("audit: nothing was played: call run() first"))
 	}
 	state := f.of.vu.State()
 	return f.promise("audit", func(ctx context.Context) (any, error) {
@@ -103,11 +103,11 @@ func (f *fleet) promise(what string, do func(ctx context.Context) (any, error)) 
 	state := vu.State()
 	switch {
 	case state == nil:
-		f.of.fail(fmt.Errorf("Fleet: %s: expected to be called from a function that k6 runs: where a script begins, nothing may be asked of a server", what))
+		f.fail(fmt.Errorf("%s: expected to be called from a function that k6 runs: where a script begins, nothing may be asked of a server", what))
 	case f.calling != "":
-		f.of.fail(fmt.Errorf("Fleet: %s: %s has not ended yet: await it", what, f.calling))
+		f.fail(fmt.Errorf("%s: %s has not ended yet: await it", what, f.calling))
 	case f.over.Load():
-		f.of.fail(fmt.Errorf("Fleet: %s: the fleet was audited, and has ended", what))
+		f.fail(fmt.Errorf("%s: the fleet was audited, and has ended", what))
 	}
 	ctx := vu.Context()
 	promise, resolve, reject := vu.Runtime().NewPromise()
@@ -147,15 +147,20 @@ func (f *fleet) promise(what string, do func(ctx context.Context) (any, error)) 
 		switch {
 		case ctx.Err() != nil:
 			f.part.cancel()
-			o = outcome{err: fmt.Errorf("Fleet: %s: the test has ended before it", what)}
+			o = outcome{err: ofFleet(fmt.Errorf("%s: the test has ended before it", what))}
 		case o.err != nil:
-			o.err = fmt.Errorf("Fleet: %s: %w", what, oneLine(o.err))
+			o.err = ofFleet(fmt.Errorf("%s: %w", what, oneLine(o.err)))
 			f.mark(state, o.err)
 		}
 		settle(o.value, o.err)
 	}()
 	return vu.Runtime().ToValue(promise)
 }
+
+// fail throws an error of a call of the script.
+func (f *fleet) fail(err error) { f.of.fail(ofFleet(err)) }
+
+func ofFleet(err error) error { return fmt.Errorf("%s: %w", classFleet, err) }
 
 type outcome struct {
 	value any
@@ -188,7 +193,7 @@ func (f *fleet) mark(state *lib.State, err error) {
 func (f *fleet) prepare(ctx context.Context, state *lib.State) error {
 	mine, err := f.of.module.allotments.next(ctx, state, f.number)
 	if err != nil {
-		return fmt.Errorf("Fleet: %w", err)
+		return ofFleet(err)
 	}
 	tags := state.Tags.GetCurrentValues().Tags
 	m := newMeter(f.of.module, f.of.metrics, state.Samples, tags, mine.lasts, mine.here)
