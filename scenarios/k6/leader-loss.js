@@ -30,7 +30,9 @@ export const options = {
 const fleet = new playhead.Fleet({ target, scale: __ENV.SCALE || '1/40000', seed: 7, warmUp: '2s', out: __ENV.OUT });
 
 export async function viewers() {
-  await fleet.run(`${seconds}s`);
+  await fleet.run('2s'); // the warm-up
+  console.log('the fleet plays: kill the leader now');
+  await fleet.run(`${seconds - 2}s`);
   await fleet.audit();
 }
 

@@ -186,7 +186,8 @@ func TestALeaderIsLost(t *testing.T) {
 	cluster := serve(t, 3, time.Minute, playhead)
 	c := command(t, scripts+"leader-loss.js", "-e", "TARGET="+strings.Join(cluster.URLs(), ","), "-e", "SECONDS=10", "-e", "SCALE=1/60000")
 	r := wait(t, c, func(_ *os.Process, told *said) {
-		told.mustSay(t, "leads now") // the script plays, and sees
+		told.mustSay(t, "leads now") // the script sees,
+		told.mustSay(t, "the fleet plays")
 		leader, err := cluster.Leader(t.Context())
 		if err != nil {
 			t.Error(err)
