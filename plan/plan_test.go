@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -77,6 +78,36 @@ func TestTermsThatAreNotTheScenariosAreRefused(t *testing.T) {
 		err := CheckTerms(tc.terms, time.Second, 2500*time.Millisecond)
 		if (err == nil) != tc.ok || err != nil && !strings.Contains(err.Error(), "--keepalive 1s --lease 2.5s") {
 			t.Errorf("%+v: %v", tc.terms, err)
+		}
+	}
+}
+
+// TestTermsAreAskedAgain: a lease begins somewhere between the question and the answer, so
+// that a slow answer tells little of it, and the next may tell more.
+func TestTermsAreAskedAgain(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("refused")
+	for _, tc := range []struct {
+		took  []time.Duration // of the answers; below 0: it is an error
+		asked int
+		best  time.Duration
+	}{
+		{[]time.Duration{1}, 1, 1},
+		{[]time.Duration{9, 2}, 2, 2},
+		{[]time.Duration{9, 7, 8}, 3, 7},
+		{[]time.Duration{9, -1}, 2, -1},
+	} {
+		asked := 0
+		terms, err := quickest(func() (driver.Terms, error) {
+			took := tc.took[asked]
+			asked++
+			if took < 0 {
+				return driver.Terms{Took: took}, refused
+			}
+			return driver.Terms{Took: took}, nil
+		}, 2)
+		if asked != tc.asked || terms.Took != tc.best || (err != nil) != (tc.best < 0) {
+			t.Errorf("%v: asked %d times, the best took %v, %v", tc.took, asked, terms.Took, err)
 		}
 	}
 }

@@ -18,20 +18,24 @@ const termsAsked = 3
 
 // AskTerms asks a target for its terms, again where it answers too late to know a lease
 // like this one by, a few times: the quickest answer tells it best.
-func AskTerms(ctx context.Context, target string, access driver.Access, lease time.Duration) (quickest driver.Terms, err error) {
+func AskTerms(ctx context.Context, target string, access driver.Access, lease time.Duration) (driver.Terms, error) {
+	return quickest(func() (driver.Terms, error) { return driver.AskTerms(ctx, target, access) }, leaseSlack(lease)/2)
+}
+
+func quickest(ask func() (driver.Terms, error), within time.Duration) (best driver.Terms, err error) {
 	for asked := range termsAsked {
-		terms, err := driver.AskTerms(ctx, target, access)
+		terms, err := ask()
 		if err != nil {
 			return terms, err
 		}
-		if asked == 0 || terms.Took < quickest.Took {
-			quickest = terms
+		if asked == 0 || terms.Took < best.Took {
+			best = terms
 		}
-		if quickest.Took <= leaseSlack(lease)/2 {
+		if best.Took <= within {
 			break
 		}
 	}
-	return quickest, nil
+	return best, nil
 }
 
 // CheckTerms compares the terms that a target gives with the scenario's, by which
