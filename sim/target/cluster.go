@@ -15,9 +15,9 @@ import (
 
 // Limits of booting a cluster.
 const (
-	readyTimeout = 30 * time.Second      // from the start of the processes to a leader that all know
+	readyTimeout = time.Minute           // from the start of the processes to a leader that all know
 	pollInterval = 20 * time.Millisecond // between two questions whether it is so
-	askTimeout   = time.Second           // of one question
+	askTimeout   = 5 * time.Second       // of one question
 	stopTimeout  = 15 * time.Second      // from SIGTERM to SIGKILL
 	maxAnswer    = 1 << 20               // bytes of an answer that are read
 )
