@@ -9,6 +9,7 @@ import (
 	"go.k6.io/k6/lib"
 	_ "go.k6.io/k6/lib/executor" // registers the executors
 
+	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
 )
 
@@ -108,5 +109,18 @@ func TestWhatIsDividedAddsUp(t *testing.T) {
 	}
 	if len(seen) != 6 || sum != 100 {
 		t.Errorf("%d different parts of 6, with %d of 100", len(seen), sum)
+	}
+}
+
+// A part has its share of the connections and of the aggregators, and where none are said,
+// as many of these as connections.
+func TestConnectionsAreDivided(t *testing.T) {
+	t.Parallel()
+	for aggregators, want := range map[int]int{0: 0, 1: 1, 8: 4, 16: 8} {
+		s := &scenarios.Scenario{TimeScale: 1, Load: scenarios.Traffic{Connections: 16, Batch: 100, Aggregators: aggregators}}
+		p := &part{settings: settings{scenario: s}, segment: sim.Segment{Part: 2, Of: 2}}
+		if got := p.config(); got.Connections != 8 || got.Batch.Aggregators != want {
+			t.Errorf("of 16 connections %d, of %d aggregators %d, want 8 and %d", got.Connections, aggregators, got.Batch.Aggregators, want)
+		}
 	}
 }

@@ -113,7 +113,9 @@ func (p *part) config() driver.Config {
 		config.Log = p.log
 	}
 	config.Connections = atLeast(config.Connections, p.segment)
-	config.Batch.Aggregators = min(atLeast(config.Batch.Aggregators, p.segment), config.Connections)
+	if config.Batch.Aggregators > 0 { // else as many as connections
+		config.Batch.Aggregators = min(atLeast(config.Batch.Aggregators, p.segment), config.Connections)
+	}
 	parts := float64(max(1, p.segment.Of))
 	config.Executor.Rate /= parts
 	for i := range config.Executor.Stages {
