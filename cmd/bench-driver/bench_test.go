@@ -65,7 +65,8 @@ func TestARateThatIsTooMuch(t *testing.T) {
 	if c, err := measureCost(t.Context(), g, 1e9, cfg); err == nil || !strings.Contains(err.Error(), "unfit at 117649000 events/s: it sent") {
 		t.Errorf("%v, %+v: want an error after %d tries", err, c, rateTries)
 	}
-	if c, err := measureCost(t.Context(), g, 100, cfg); err != nil || c.rate != 100 {
+	// A busy machine may not have opened every connection by then, and says so.
+	if c, err := measureCost(t.Context(), g, 100, cfg); c.rate != 100 || err != nil && !strings.Contains(err.Error(), "connections open") {
 		t.Errorf("%v, %+v: want a rate of 100", err, c)
 	}
 }
