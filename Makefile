@@ -36,7 +36,7 @@ test: ## every test, with the race detector but for what starts no goroutine or 
 	$(GO) test -vet=off $(TIMED); timed=$$?; \
 	cd cmd/bench && $(GO) test -vet=off -race ./... && cd ../bench-driver && $(GO) test -vet=off -race ./... & bench=$$!; \
 	$(GO) test -vet=off $(ALONE); alone=$$?; \
-	$(GO) test -vet=off -race -p 2 -parallel 3 $(filter-out $(ALONE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
+	$(GO) test -vet=off -race -timeout 20m -p 2 -parallel 3 $(filter-out $(ALONE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
 	wait $$bench && exit $$((timed + alone + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz

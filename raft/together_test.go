@@ -64,7 +64,7 @@ func restartAmongSnapshots(t *testing.T, machine func(int) raft.StateMachine, on
 	for range snapshots {
 		goal := len(held()) + 5*proposers
 		rafttest.Eventually(t, "commands are applied", func() bool { return len(held()) >= goal })
-		if err := node.TakeSnapshot(within(t, 10*time.Second)); err != nil {
+		if err := node.TakeSnapshot(within(t, time.Minute)); err != nil {
 			t.Error(err)
 		}
 	}
