@@ -66,7 +66,7 @@ func TestRecoveryIsRepeated(t *testing.T) {
 
 func mustSnapshot(t *testing.T, n *raft.Node) {
 	t.Helper()
-	if err := n.TakeSnapshot(within(t, 10*time.Second)); err != nil {
+	if err := n.TakeSnapshot(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 }
