@@ -12,12 +12,13 @@ import (
 type Turns struct {
 	given  chan time.Duration
 	played chan struct{} // a turn's plan has been played
+	over   chan struct{} // End was called
 	ended  chan struct{} // Run has returned
 }
 
 // NewTurns returns turns of which none is given, for one driver.
 func NewTurns() *Turns {
-	return &Turns{given: make(chan time.Duration), played: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &Turns{given: make(chan time.Duration), played: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // ErrEnded is of a turn that was given to a plan that has ended.
@@ -29,6 +30,8 @@ var ErrEnded = errors.New("the plan has ended: there are no more turns of it")
 func (t *Turns) Play(ctx context.Context, lasts time.Duration) error {
 	select {
 	case t.given <- lasts:
+	case <-t.over:
+		return ErrEnded
 	case <-t.ended:
 		return ErrEnded
 	case <-ctx.Done():
@@ -46,7 +49,7 @@ func (t *Turns) Play(ctx context.Context, lasts time.Duration) error {
 
 // End ends the plan. It is called once, after the last Play has returned; Run then waits
 // for what is under way.
-func (t *Turns) End() { close(t.given) }
+func (t *Turns) End() { close(t.over) }
 
 // playTurns plays one turn after another until End, or the end of ctx.
 func (d *Driver) playTurns(ctx context.Context) (played time.Duration) {
@@ -69,8 +72,10 @@ func (d *Driver) playTurns(ctx context.Context) (played time.Duration) {
 func (d *Driver) nextTurn(ctx context.Context) (lasts time.Duration, more bool) {
 	for {
 		select {
-		case lasts, more = <-d.config.Turns.given:
-			return lasts, more
+		case lasts = <-d.config.Turns.given:
+			return lasts, true
+		case <-d.config.Turns.over:
+			return 0, false
 		case <-ctx.Done():
 			return 0, false
 		default:
