@@ -81,18 +81,18 @@ func bench(o options, out io.Writer) error {
 type row struct {
 	name, script string
 	events       int // in thousands
-	env          []string
+	audit        bool
 }
 
 func rows(o options, dir, url string, out io.Writer) error {
 	fmt.Fprintf(out, "  %-44s %10s %10s %14s %12s\n", "k6 sends", "events", "events/s", "CPU-s/1M", "MiB at most")
 	for _, r := range []row{
-		{"a Fleet, 1000 events a POST, audited", "fleet.js", 10 * o.events, nil},
-		{"Devices, one call an event", "device.js", o.events, nil},
-		{"http.post with a check, one an event", "post.js", o.events, nil},
-		{"nothing: what k6 takes to begin and end", "nothing.js", 0, nil},
+		{"a Fleet, 1000 events a POST, audited", "fleet.js", 10 * o.events, true},
+		{"Devices, one call an event", "device.js", o.events, false},
+		{"http.post with a check, one an event", "post.js", o.events, false},
+		{"nothing: what k6 takes to begin and end", "nothing.js", 0, false},
 	} {
-		m, err := measure(o.k6, filepath.Join(dir, r.script), url, r.events)
+		m, err := r.measure(o.k6, dir, url)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
@@ -107,13 +107,15 @@ func rows(o options, dir, url string, out io.Writer) error {
 		return nil
 	}
 	fmt.Fprintf(out, "\n  %-44s %10s %12s %12s\n", "memory, from when it plays on", "events", "MiB then", "MiB more")
-	for _, script := range []string{"long.js", "long-audited.js"} {
-		m, err := measure(o.k6, filepath.Join(dir, script), url, o.long)
+	for _, r := range []row{
+		{"a Fleet, not audited", "long.js", o.long, false},
+		{"a Fleet, audited: what it did is kept", "long.js", o.long, true},
+	} {
+		m, err := r.measure(o.k6, dir, url)
 		if err != nil {
-			return fmt.Errorf("%s: %w", script, err)
+			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		name := map[string]string{"long.js": "a Fleet, not audited", "long-audited.js": "a Fleet, audited: what it did is kept"}[script]
-		fmt.Fprintf(out, "  %-44s %10d %12d %12d\n", name, m.events, m.begun>>20, (m.peak-m.begun)>>20)
+		fmt.Fprintf(out, "  %-44s %10d %12d %12d\n", r.name, m.events, m.begun>>20, (m.peak-m.begun)>>20)
 	}
 	return nil
 }
@@ -122,14 +124,16 @@ func rows(o options, dir, url string, out io.Writer) error {
 type measured struct {
 	events      int
 	took, cpu   time.Duration
-	peak, begun int64 // bytes resident: at most, and when the script said that it plays
+	peak, begun int64 // bytes resident: at most, and at most while it began
 }
 
-func measure(k6, script, url string, thousands int) (m measured, err error) {
+// measure runs a row's script, of those in dir, by k6.
+func (r row) measure(k6, dir, url string) (m measured, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, k6, "run", "--quiet", "--no-usage-report", "--no-color", "--address", "127.0.0.1:0",
-		"-e", "TARGET="+url, "-e", fmt.Sprintf("EVENTS=%d", thousands*1000), script)
+		"-e", "TARGET="+url, "-e", fmt.Sprintf("EVENTS=%d", r.events*1000), "-e", fmt.Sprintf("AUDIT=%t", r.audit),
+		filepath.Join(dir, r.script))
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	begun := time.Now()
@@ -160,7 +164,7 @@ func measure(k6, script, url string, thousands int) (m measured, err error) {
 			m.events, err = strconv.Atoi(strings.TrimSpace(text))
 		}
 	}
-	if m.events == 0 && thousands > 0 {
+	if m.events == 0 && r.events > 0 {
 		return m, fmt.Errorf("it sent nothing:\n%s%s", stdout.String(), stderr.String())
 	}
 	return m, err

@@ -2,9 +2,10 @@ import playhead from 'k6/x/playhead';
 
 const rate = 60000;
 const seconds = Math.ceil(Number(__ENV.EVENTS) / rate);
+const audited = __ENV.AUDIT === 'true';
 const fleet = new playhead.Fleet({
   target: __ENV.TARGET, scale: '1/2000', rate, batch: 1000, aggregators: 4, connections: 8, encoding: 'binary',
-  warmUp: '1ms', reads: 0, audit: false,
+  warmUp: '1ms', reads: 0, readBack: 0.001, audit: audited,
 });
 
 export const options = {
@@ -14,6 +15,9 @@ export const options = {
 
 export default async function () {
   await fleet.run(`${seconds}s`);
+  if (audited) {
+    await fleet.audit();
+  }
 }
 
 export function handleSummary(data) {
