@@ -257,11 +257,10 @@ func (n *Node) dropOvertaken(snapshots *snapshotStore) error {
 	if err != nil || last == 0 || last >= snapshots.lastIndex() || !n.store.IsMonotonic() {
 		return err
 	}
-	_, state, err := snapshots.Open(snapshots.newest.Load().id)
-	if err != nil {
-		return nil //nolint:nilerr // it is damaged, and the log is needed: newRaft tells
+	if _, state, err := snapshots.Open(snapshots.newest.Load().id); err == nil {
+		return errors.Join(state.Close(), n.store.DeleteRange(first, last))
 	}
-	return errors.Join(state.Close(), n.store.DeleteRange(first, last))
+	return nil // it is damaged, and the log is needed: newRaft tells
 }
 
 func (n *Node) libraryConfig(logger hclog.Logger) *hraft.Config {
