@@ -25,7 +25,7 @@ type allotmentKey struct {
 	fleet    int // the VU's first, second …
 }
 
-// share is the part of a VU.
+// allotment is the part of a VU.
 type allotment struct {
 	part, of int
 	here     int           // how many parts are played in this process
@@ -50,7 +50,7 @@ func (a *allotments) next(ctx context.Context, state *lib.State, fleet int) (all
 	default:
 		return allotment{}, fmt.Errorf("a Fleet is divided among the VUs of its scenario, whose number must stand: expected the executor per-vu-iterations or constant-vus, scenario %s has %s", scenario.Name, config.GetType())
 	}
-	all, err := lib.NewExecutionTuple(nil, nil)
+	steps, err := stepsOf(config)
 	if err != nil {
 		return allotment{}, err
 	}
@@ -58,7 +58,6 @@ func (a *allotments) next(ctx context.Context, state *lib.State, fleet int) (all
 	if err != nil {
 		return allotment{}, err
 	}
-	steps := config.GetExecutionRequirements(all)
 	lasts, _ := lib.GetEndOffset(steps)
 	told := allotment{of: int(lib.GetMaxPossibleVUs(steps)), here: int(lib.GetMaxPossibleVUs(config.GetExecutionRequirements(mine))), lasts: lasts}
 	a.mu.Lock()
@@ -75,6 +74,16 @@ func (a *allotments) next(ctx context.Context, state *lib.State, fleet int) (all
 		return allotment{}, fmt.Errorf("more fleets play in scenario %s than it has VUs, %d: construct the Fleet outside the function, once a VU", scenario.Name, told.of)
 	}
 	return told, nil
+}
+
+// stepsOf says how many VUs a scenario has at what time in the whole test, whichever segment
+// of it runs here.
+func stepsOf(config lib.ExecutorConfig) ([]lib.ExecutionStep, error) {
+	all, err := lib.NewExecutionTuple(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return config.GetExecutionRequirements(all), nil
 }
 
 // within is the part of a segment: of 2/4, the first half is 3/8.

@@ -40,8 +40,8 @@ func (c *callers) of(i *instance, ctx context.Context, state *lib.State) *caller
 	if scenario := lib.GetScenarioState(ctx); scenario != nil {
 		name = scenario.Name
 		if config, ok := state.Options.Scenarios[name]; ok {
-			if all, err := lib.NewExecutionTuple(nil, nil); err == nil {
-				lasts, _ = lib.GetEndOffset(config.GetExecutionRequirements(all))
+			if steps, err := stepsOf(config); err == nil {
+				lasts, _ = lib.GetEndOffset(steps)
 			}
 		}
 	}

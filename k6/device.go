@@ -1,6 +1,7 @@
 package k6
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -166,14 +167,7 @@ func (d *device) fail(err error) { d.of.fail(fmt.Errorf("%s: %w", d.cause, oneLi
 
 // newSession is a session of its own: a UUID of version 7.
 func newSession(now time.Time) (id viewing.SessionID) {
-	ms, high, low := uint64(now.UnixMilli()), rand.Uint64(), rand.Uint64()
-	for i := range 6 {
-		id[i] = byte(ms >> (40 - 8*i))
-	}
-	for i := range 8 {
-		id[8+i] = byte(low >> (8 * i))
-	}
-	id[6], id[7] = 0x70|byte(high&0x0f), byte(high>>8)
-	id[8] = 0x80 | id[8]&0x3f
+	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|0x7000|rand.Uint64()&0x0fff)
+	binary.BigEndian.PutUint64(id[8:], 1<<63|rand.Uint64()>>2)
 	return id
 }

@@ -1,6 +1,7 @@
 package k6
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/playhead-load/playhead/http1"
 	"github.com/playhead-load/playhead/results"
+	"github.com/playhead-load/playhead/sim/driver"
 	"github.com/playhead-load/playhead/viewing"
 	"github.com/playhead-load/playhead/viewing/wire"
 )
@@ -48,7 +50,7 @@ func (d *device) start(options sobek.Value) sobek.Value {
 
 // telling is the method that tells an event of a kind.
 func telling(kind viewing.EventType) func(*device, sobek.Value) sobek.Value {
-	op := opOf[kind]
+	op := driver.OpOf(kind)
 	return func(d *device, options sobek.Value) sobek.Value {
 		if !d.playing {
 			d.fail(fmt.Errorf("nothing plays: call start() first"))
@@ -70,11 +72,6 @@ func telling(kind viewing.EventType) func(*device, sobek.Value) sobek.Value {
 	}
 }
 
-var opOf = map[viewing.EventType]results.Op{
-	viewing.Keepalive: results.OpKeepalive, viewing.Pause: results.OpPause, viewing.Resume: results.OpResume,
-	viewing.Seek: results.OpSeek, viewing.Telemetry: results.OpTelemetry, viewing.Error: results.OpError, viewing.Stop: results.OpStop,
-}
-
 // The outcome of most events, as Playhead writes it.
 const (
 	acceptedBody = `{"outcomes":[{"status":"accepted"}]}`
@@ -84,7 +81,7 @@ const (
 // outcome is what became of the one event of a request, as the target has it.
 func (d *device) outcome(body []byte) sobek.Value {
 	rt := d.of.vu.Runtime()
-	if string(trimmed(body)) == acceptedBody {
+	if string(bytes.TrimRight(body, "\n")) == acceptedBody {
 		o := rt.NewObject()
 		_ = o.Set("status", accepted)
 		return o
@@ -104,13 +101,6 @@ func (d *device) outcome(body []byte) sobek.Value {
 		_ = o.Set("reason", reason)
 	}
 	return o
-}
-
-func trimmed(body []byte) []byte {
-	for len(body) > 0 && body[len(body)-1] == '\n' {
-		body = body[:len(body)-1]
-	}
-	return body
 }
 
 // asking is the method that asks one thing. What the target does not know is null, but of

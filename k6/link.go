@@ -2,7 +2,6 @@ package k6
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/url"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/playhead-load/playhead/http1"
+	"github.com/playhead-load/playhead/sim/driver"
 )
 
 // Limits of what one device asks.
@@ -81,17 +81,9 @@ func (l *link) open(ctx context.Context, d *dialing, deadline time.Time) error {
 		return err
 	}
 	if l.secure {
-		config := d.tls
-		if config.ServerName == "" {
-			config = config.Clone()
-			config.ServerName, _, _ = net.SplitHostPort(l.address)
-		}
-		over := tls.Client(conn, config)
-		if err := over.HandshakeContext(ctx); err != nil {
-			_ = conn.Close()
+		if conn, err = driver.Secured(ctx, conn, l.address, d.tls); err != nil {
 			return fmt.Errorf("TLS: %w", err)
 		}
-		conn = over
 	}
 	l.http = http1.NewConn(conn, maxAnswer)
 	return nil

@@ -19,7 +19,7 @@ const sampleBudget = 200_000
 // what was pushed last. Any goroutine may use it.
 type totals struct {
 	mu     sync.Mutex
-	counts [maxOps]struct{ count, errors, denied int64 } // by operation
+	counts [results.OpCount]struct{ count, errors, denied int64 } // by operation
 	active map[*meter]int64
 }
 
@@ -37,14 +37,11 @@ type meter struct {
 	waiting []told  // and what waits for that,
 	seconds []int64 // of how many times in each second
 	picked  int64
-	pickers [maxOps]struct{ response, service picker }
-	byOp    [maxOps]*metrics.TagSet
+	pickers [results.OpCount]struct{ response, service picker }
+	byOp    [results.OpCount]*metrics.TagSet
 	samples metrics.Samples
 	touched []results.Op
 }
-
-// maxOps is more than there are operations.
-const maxOps = 32
 
 // decideAfter is how many seconds it takes to know how many times there will be.
 const decideAfter = 2

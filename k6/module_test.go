@@ -18,15 +18,15 @@ import (
 	"github.com/playhead-load/playhead/sim/target/targettest"
 )
 
-var binary string
+var program string
 
-func TestMain(m *testing.M) { targettest.Main(m, &binary) }
+func TestMain(m *testing.M) { targettest.Main(m, &program) }
 
 // serve starts a server of one node until the test ends.
 func serve(t *testing.T, keepalive, lease time.Duration) string {
 	t.Helper()
 	cluster, err := target.Start(t.Context(), target.Options{
-		Binary: binary, DataDir: t.TempDir(), LogDir: t.TempDir(), Nodes: 1, Keepalive: keepalive, Lease: lease, DefaultStreams: 2,
+		Binary: program, DataDir: t.TempDir(), LogDir: t.TempDir(), Nodes: 1, Keepalive: keepalive, Lease: lease, DefaultStreams: 2,
 	})
 	if err != nil {
 		t.Fatal(err)

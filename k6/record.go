@@ -3,7 +3,6 @@ package k6
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/playhead-load/playhead/results"
@@ -19,16 +18,13 @@ func (p *part) record(played time.Duration, cpu float64) *results.Run {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	run := &results.Run{
-		Version: version(), ID: p.begun.Format("20060102-150405") + "-" + s.Name, Scenario: s.Name, Seed: s.Seed,
+		Version: results.Version(), ID: p.begun.Format("20060102-150405") + "-" + s.Name, Scenario: s.Name, Seed: s.Seed,
 		Model: s.Population.Model, Scale: s.Population.Scale, TimeScale: s.TimeScale, StartedAt: p.begun,
-		DurationS: played.Seconds(), MeasuredS: measuredS,
+		DurationS: played.Seconds(), MeasuredS: measuredS, Segment: p.segment.String(),
 		Target: results.Target{
 			Design: results.External, Nodes: len(p.targets), URLs: p.targets, Salt: fmt.Sprintf("%012x", p.salt),
 		},
 		Load: p.driver.Load(measuredS), Operations: p.driver.Recorder().Operations(measuredS),
-	}
-	if p.segment.Of > 1 {
-		run.Segment = fmt.Sprintf("%d/%d", p.segment.Part, p.segment.Of)
 	}
 	for _, second := range p.series {
 		run.Load.ActiveSessionsPeak = max(run.Load.ActiveSessionsPeak, second.ActiveSessions)
@@ -62,12 +58,4 @@ func (p *part) write(run *results.Run) error {
 		return fmt.Errorf("out: %w", err)
 	}
 	return nil
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
 }

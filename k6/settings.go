@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/grafana/sobek"
 	"go.k6.io/k6/lib/types"
 
+	"github.com/playhead-load/playhead/plan"
 	"github.com/playhead-load/playhead/results"
 	"github.com/playhead-load/playhead/scenarios"
 	"github.com/playhead-load/playhead/sim"
@@ -118,11 +117,11 @@ func readTargets(value any) (targets []string, err error) {
 		}
 	}
 	for _, text := range texts {
-		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return nil, fmt.Errorf("target: expected a URL such as http://127.0.0.1:8080, got %q", text)
+		u, err := plan.TargetURL(text)
+		if err != nil {
+			return nil, fmt.Errorf("target: %w", err)
 		}
-		targets = append(targets, strings.TrimRight(text, "/"))
+		targets = append(targets, u)
 	}
 	if len(targets) == 0 {
 		return nil, fmt.Errorf("target: expected a URL such as http://127.0.0.1:8080, got %v", value)
@@ -136,13 +135,11 @@ func readSegment(value any) (sim.Segment, error) {
 		return sim.Segment{}, nil
 	}
 	text, _ := value.(string)
-	part, of, found := strings.Cut(text, "/")
-	p, err := strconv.Atoi(part)
-	n, err2 := strconv.Atoi(of)
-	if !found || err != nil || err2 != nil || p < 1 || p > n || n > sim.MaxSegments/1024 {
-		return sim.Segment{}, fmt.Errorf("segment: expected P/N, from 1/N to N/N and N at most %d, got %v", sim.MaxSegments/1024, value)
+	segment, err := sim.ParseSegment(text, sim.MaxSegments/1024)
+	if err != nil {
+		return segment, fmt.Errorf("segment: %w, got %v", err, value)
 	}
-	return sim.Segment{Part: p, Of: n}, nil
+	return segment, nil
 }
 
 // readScenario is the scenario that the options name, or a plain one, with what they

@@ -3,10 +3,21 @@ package plan
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/playhead-load/playhead/sim/driver"
 )
+
+// TargetURL reads a target's base URL, without a slash at its end.
+func TargetURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("expected a URL such as http://127.0.0.1:8080, got %q", text)
+	}
+	return strings.TrimRight(text, "/"), nil
+}
 
 // leaseSlack is how far a target's lease, read off one answer by our own clock, may
 // be from the scenario's: a second for the clocks, and a tenth of it.

@@ -22,10 +22,10 @@ const (
 	OpContinueWatching
 	OpActiveSessions
 
-	opCount
+	OpCount // how many there are
 )
 
-var opNames = [opCount]string{
+var opNames = [OpCount]string{
 	OpStart:            "start",
 	OpKeepalive:        "keepalive",
 	OpPause:            "pause",
@@ -43,7 +43,7 @@ var opNames = [opCount]string{
 
 // Ops lists every operation, in the order people read them in.
 func Ops() []Op {
-	ops := make([]Op, opCount)
+	ops := make([]Op, OpCount)
 	for i := range ops {
 		ops[i] = Op(i)
 	}
@@ -52,7 +52,7 @@ func Ops() []Op {
 
 // String is the operation's name in run.json, in file names and in thresholds.
 func (op Op) String() string {
-	if op >= opCount {
+	if op >= OpCount {
 		return fmt.Sprintf("op(%d)", uint8(op))
 	}
 	return opNames[op]

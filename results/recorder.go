@@ -33,16 +33,16 @@ type Measurements map[Op]Measurement
 // beginning of the run.
 type Recorder struct {
 	startUS int64
-	ops     [opCount]opRecorder
+	ops     [OpCount]opRecorder
 
 	judged []Threshold // on response times
 	each   func(Op, Seen)
 
 	intervalMu      sync.Mutex // of all that follows; taken before an operation's
 	intervalStartUS int64
-	before          [opCount]tally // of the intervals that have ended,
-	unsent          [opCount]tally // and of what was never sent
-	seen            [opCount]tally // empty between calls of Interval
+	before          [OpCount]tally // of the intervals that have ended,
+	unsent          [OpCount]tally // and of what was never sent
+	seen            [OpCount]tally // empty between calls of Interval
 	merged          *hdrhistogram.Histogram
 	windows         windows
 }

@@ -27,7 +27,7 @@ func TestRecorderLosesNothingUnderConcurrency(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range int64(each) {
-				r.Record(Op((int64(w)+i)%int64(opCount)), 1000, 2000, 3000+i, Result(i%3))
+				r.Record(Op((int64(w)+i)%int64(OpCount)), 1000, 2000, 3000+i, Result(i%3))
 			}
 		})
 	}
@@ -163,7 +163,7 @@ func BenchmarkRecordParallel(b *testing.B) {
 func BenchmarkInterval(b *testing.B) {
 	r := NewRecorder(0, 0)
 	for i := int64(0); b.Loop(); i++ {
-		r.Record(Op(i%int64(opCount)), 0, 100, 1000, ResultOK)
+		r.Record(Op(i%int64(OpCount)), 0, 100, 1000, ResultOK)
 		r.Interval(i, Now{ActiveSessions: 1})
 	}
 }

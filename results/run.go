@@ -8,6 +8,7 @@
 package results
 
 import (
+	"runtime/debug"
 	"time"
 )
 
@@ -72,6 +73,15 @@ type Run struct {
 	VoidReason string  `json:"void_reason,omitempty"` // why, when Verdict is void
 
 	Dir string `json:"-"` // the run's folder, set by Write and ReadRun
+}
+
+// Version is what the module system knows of this build.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
 }
 
 // Target says what was tested.

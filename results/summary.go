@@ -307,7 +307,7 @@ func operationsInOrder(operations map[string]Operation) []string {
 		if op, err := ParseOp(name); err == nil {
 			return int(op)
 		}
-		return int(opCount)
+		return int(OpCount)
 	}
 	slices.SortFunc(names, func(a, b string) int {
 		if ra, rb := rank(a), rank(b); ra != rb {

@@ -111,7 +111,7 @@ type windows struct {
 	lengthUS         int64
 	startUS          int64
 	phase            string
-	open             [opCount]tally // what the open window holds
+	open             [OpCount]tally // what the open window holds
 	all              *hdrhistogram.Histogram
 	stolen, stolenOf float64 // processor seconds of one processor, of so many seconds that are known
 	ended            []Window
@@ -130,7 +130,7 @@ type Piece struct {
 
 type phase struct {
 	seconds float64
-	ops     [opCount]tally
+	ops     [OpCount]tally
 }
 
 func newWindows(startUS, plannedUS int64) windows {
@@ -142,7 +142,7 @@ func newWindows(startUS, plannedUS int64) windows {
 
 // interval puts an interval that ends at nowUS into the open window, which ends before it
 // where another phase begins, and after it where it has its length.
-func (w *windows) interval(fromUS, nowUS int64, now *Now, seen *[opCount]tally) {
+func (w *windows) interval(fromUS, nowUS int64, now *Now, seen *[OpCount]tally) {
 	if now.Phase != w.phase {
 		w.end(fromUS)
 		w.phase = now.Phase

@@ -45,14 +45,6 @@ type FleetOptions struct {
 	Progress func(done float64) // nil, or told now and then how much of NewFleet is done, 0 … 1
 }
 
-// Segment is a share of the accounts: part Part of Of, of equal size. The parts
-// together play what the whole plays, merged by (due, account). The zero value is
-// the whole.
-type Segment struct{ Part, Of int }
-
-// MaxSegments is how many parts there may be.
-const MaxSegments = 1 << 20
-
 // MaxSalt has the bits of a session id that are neither its moment nor its version.
 const MaxSalt = 1<<48 - 1
 

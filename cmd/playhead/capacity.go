@@ -130,7 +130,7 @@ func newSearcher(s *scenarios.Scenario, o capacityOptions, search *capacity.Sear
 		scenario: s, options: o, search: search, out: stdout, progress: newProgress(stderr, o.quiet), dir: o.out,
 		counted: map[string]int64{}, stepTook: s.Duration,
 		report: &capacity.Report{
-			Version: version(), Scenario: s.Name, Seed: s.Seed, Model: s.Population.Model,
+			Version: results.Version(), Scenario: s.Name, Seed: s.Seed, Model: s.Population.Model,
 			TimeScale: s.TimeScale, Keepalive: s.Target.Keepalive.String(), StartedAt: begun,
 			Target: capacity.Target{Design: s.Target.Design, Nodes: s.Target.Nodes, Processors: runtime.NumCPU()},
 		},

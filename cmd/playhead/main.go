@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -91,19 +90,10 @@ func meant(suggestions []string) string {
 	return ", did you mean " + results.OneOf(suggestions) + "?"
 }
 
-// version is what the module system knows of this build.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
-}
-
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "playhead",
-		Version: version(),
+		Version: results.Version(),
 		Short:   "Know before the premiere whether a viewing-data system will hold",
 		Long: `Playhead plays the devices of a streaming service against a viewing-data
 system, breaks the system while it does, and proves every answer right or wrong.

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/playhead-load/playhead/plan"
@@ -14,11 +12,11 @@ import (
 func parseURLs(flag string, texts []string) ([]string, error) {
 	var urls []string
 	for _, text := range texts {
-		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return nil, fmt.Errorf("%s: expected a URL such as http://127.0.0.1:8080, got %q", flag, text)
+		u, err := plan.TargetURL(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
-		urls = append(urls, strings.TrimRight(text, "/"))
+		urls = append(urls, u)
 	}
 	return urls, nil
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -69,23 +67,9 @@ func (f *segmentFlag) add(flags *pflag.FlagSet) {
 }
 
 // Set reads P/N.
-func (f *segmentFlag) Set(text string) error {
-	part, of, found := strings.Cut(text, "/")
-	p, err := strconv.Atoi(part)
-	n, err2 := strconv.Atoi(of)
-	if !found || err != nil || err2 != nil || p < 1 || p > n || n > sim.MaxSegments {
-		return fmt.Errorf("expected P/N, from 1/N to N/N and N at most %d", sim.MaxSegments)
-	}
-	f.Segment = sim.Segment{Part: p, Of: n}
-	return nil
-}
-
-// String is what Set reads.
-func (f *segmentFlag) String() string {
-	if f.Segment == (sim.Segment{}) {
-		return ""
-	}
-	return fmt.Sprintf("%d/%d", f.Part, f.Of)
+func (f *segmentFlag) Set(text string) (err error) {
+	f.Segment, err = sim.ParseSegment(text, sim.MaxSegments)
+	return err
 }
 
 // Type names the value in the help and in mistakes.

@@ -325,7 +325,7 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	cpu := (driver.CPUTime() - begunCPU).Seconds() / time.Since(begun).Seconds() / float64(runtime.NumCPU())
 	measuredS := max(0, (played - r.scenario.WarmUp).Seconds())
 	record := &results.Run{
-		Version: version(), ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed,
+		Version: results.Version(), ID: r.id, Scenario: r.scenario.Name, Seed: r.scenario.Seed,
 		TimeScale: r.scenario.TimeScale, StartedAt: begun, DurationS: played.Seconds(),
 		MeasuredS: measuredS, Interrupted: played < r.scenario.Duration, Target: r.target,
 		Load: r.driver.Load(measuredS), Operations: r.driver.Recorder().Operations(measuredS), Faults: damage.Faults,

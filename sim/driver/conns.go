@@ -123,7 +123,7 @@ func (c *conn) dial(of *conns) error {
 		return err
 	}
 	if c.node.secure {
-		if connection, err = secured(dialing, connection, c.node.address, of.tls); err != nil {
+		if connection, err = Secured(dialing, connection, c.node.address, of.tls); err != nil {
 			return err
 		}
 	}
@@ -132,8 +132,9 @@ func (c *conn) dial(of *conns) error {
 	return nil
 }
 
-// secured talks TLS over a connection, to who the address names unless config does.
-func secured(ctx context.Context, plain net.Conn, address string, config *tls.Config) (net.Conn, error) {
+// Secured talks TLS over a connection, to who the address, host:port, names unless config
+// does, which may be nil. It closes the connection where it fails.
+func Secured(ctx context.Context, plain net.Conn, address string, config *tls.Config) (net.Conn, error) {
 	if config == nil || config.ServerName == "" {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {

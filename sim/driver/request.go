@@ -42,8 +42,11 @@ func opFor(e *viewing.Event) results.Op {
 	if e.Offline {
 		return results.OpUpload
 	}
-	return opOf[e.Type]
+	return OpOf(e.Type)
 }
+
+// OpOf is the operation that telling an event of a kind is, with a connection.
+func OpOf(kind viewing.EventType) results.Op { return opOf[kind] }
 
 const eventsPath = "/v1/events"
 
