@@ -238,10 +238,11 @@ func TestKnownDelays(t *testing.T) {
 				t.Logf("truth %+v", truth)
 				t.Logf("response %+v", r.ResponseMS)
 				t.Logf("service %+v", r.ServiceMS)
-				if misses := Misses(r.ServiceMS, PercentilesOf(times(1.12, delays))); len(misses) != 4 {
-					t.Errorf("service times %+v pass for those of a target that is an eighth slower: %q", r.ServiceMS, misses)
+				misses := append(Misses(r.ServiceMS, truth), Misses(r.ResponseMS, truth)...)
+				if slower := Misses(r.ServiceMS, PercentilesOf(times(1.12, delays))); len(slower) != 4 {
+					misses = append(misses, fmt.Sprintf("service times pass for those of a target that is an eighth slower, which misses no more than %q", slower))
 				}
-				return append(Misses(r.ServiceMS, truth), Misses(r.ResponseMS, truth)...)
+				return misses
 			})
 		})
 	}
