@@ -34,10 +34,10 @@ TIMED := ./sim/driver/drivertest
 .PHONY: test
 test: ## every test, with the race detector but for what starts no goroutine or judges milliseconds
 	$(GO) test -vet=off $(TIMED); timed=$$?; \
-	cd cmd/bench && $(GO) test -vet=off -race ./... && cd ../bench-driver && $(GO) test -vet=off -race ./... & bench=$$!; \
-	$(GO) test -vet=off $(ALONE); alone=$$?; \
+	(cd cmd/bench && $(GO) test -vet=off ./... && cd ../bench-driver && $(GO) test -vet=off -race ./...) & bench=$$!; \
+	$(GO) test -vet=off -p 1 $(ALONE) & alone=$$!; \
 	$(GO) test -vet=off -race -timeout 20m -p 2 -parallel 3 $(filter-out $(ALONE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
-	wait $$bench && exit $$((timed + alone + others)) # much of it waits: for elections, disks, processes; make lint vets
+	wait $$bench; bench=$$?; wait $$alone && exit $$((timed + bench + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
 fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
@@ -45,8 +45,10 @@ fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
 	  GO=$(GO) xargs -P 2 -L 1 .ci/fuzz
 
 .PHONY: soak
-soak: ## ten minutes of random kills, snapshots and changes of members under load, ten of calm, and ten of simulated worlds; SOAK=1h for longer
+soak: ## ten minutes of random kills, snapshots and changes of members under load, ten of calm, ten of simulated worlds, and the tests that are too long for make test; SOAK=1h for longer
 	$(GO) test -tags soak -timeout 0 -v -run 'TestSoak|TestOverloadedCluster|TestSteady' ./sim/target -args -soak $(or $(SOAK),10m)
+	$(GO) test -tags soak -v -run 'OnlyNode|HangingDisk|AreNotBlind|ABrokenFile|ALostMajority/wal' ./sim/target
+	$(GO) test -tags soak -run TestSoakScript ./cmd/playhead
 	$(GO) test -tags soak -run TestEveryNumberAtItsBounds ./sim
 	$(GO) test -tags soak -timeout 0 -v -run TestSoakWorlds ./sim/world -args -soak $(or $(SOAK),10m)
 

@@ -24,7 +24,9 @@ func TestMain(m *testing.M) { targettest.Main(m, &binary) }
 // TestScript plays the command line as a user would: the real binary, real
 // servers, real files. `playhead-sabotage` is the same program with a server that
 // breaks the promise named in PLAYHEAD_SABOTAGE.
-func TestScript(t *testing.T) {
+func TestScript(t *testing.T) { playScripts(t, "testdata/script") }
+
+func playScripts(t *testing.T, dir string) {
 	t.Parallel()
 	bin := filepath.Dir(binary)
 	if err := targettest.Build(filepath.Join(bin, "playhead-sabotage"), "-tags", "sabotage"); err != nil {
@@ -39,7 +41,7 @@ func TestScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("SCENARIOS", scenarios)

@@ -20,9 +20,6 @@ import (
 	"github.com/playhead-load/playhead/viewing"
 )
 
-// logStores are those of playhead serve.
-var logStores = []string{"boltdb", "wal"}
-
 // writers is how many devices write at once in a crash test, each to its account.
 const writers = 24
 
@@ -33,12 +30,9 @@ const writers = 24
 // memory; what the system had not written either survives a SIGKILL.
 func TestAcknowledgedEventsSurviveSIGKILL(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			surviveSIGKILL(t, boot(t, 3, "PLAYHEAD_LOG_STORE="+store))
-		})
-	}
+	withEachLogStore(t, func(t *testing.T, store string) {
+		surviveSIGKILL(t, boot(t, 3, "PLAYHEAD_LOG_STORE="+store))
+	})
 }
 
 func surviveSIGKILL(t *testing.T, cluster *Cluster) {
@@ -72,12 +66,9 @@ func surviveSIGKILL(t *testing.T, cluster *Cluster) {
 // The same for a cluster of one, where nobody else has the event.
 func TestAcknowledgedEventsSurviveSIGKILLOfTheOnlyNode(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			surviveSIGKILLAlone(t, boot(t, 1, "PLAYHEAD_LOG_STORE="+store))
-		})
-	}
+	withALogStore(t, func(t *testing.T, store string) {
+		surviveSIGKILLAlone(t, boot(t, 1, "PLAYHEAD_LOG_STORE="+store))
+	})
 }
 
 func surviveSIGKILLAlone(t *testing.T, cluster *Cluster) {

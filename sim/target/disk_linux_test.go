@@ -50,29 +50,26 @@ func bootOnDisks(t *testing.T, nodes int, store string) (*Cluster, map[*Node]*fa
 // follows when its disk is back.
 func TestAHangingDiskCostsTheLeadership(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			cluster, disks := bootOnDisks(t, 3, store)
-			s := newStorm(t, cluster)
-			s.begin()
-			s.more(200)
-			leader := leaderOf(t, cluster)
-			disks[leader].Hang()
-			eventually(t, "an fsync of the leader hangs", func() bool { return disks[leader].Hanging() > 0 })
-			begun := time.Now()
-			s.more(2 * writers) // more than were under way
-			t.Logf("writes went on %v after the disk began to hang", time.Since(begun).Round(time.Millisecond))
-			if next := leaderOf(t, cluster); next == leader {
-				t.Errorf("%s says that it leads, and its disk hangs", leader.ID)
-			}
-			disks[leader].Release()
-			mustBeReady(t, leader)
-			s.more(200)
-			s.end()
-			s.check()
-		})
-	}
+	withALogStore(t, func(t *testing.T, store string) {
+		cluster, disks := bootOnDisks(t, 3, store)
+		s := newStorm(t, cluster)
+		s.begin()
+		s.more(200)
+		leader := leaderOf(t, cluster)
+		disks[leader].Hang()
+		eventually(t, "an fsync of the leader hangs", func() bool { return disks[leader].Hanging() > 0 })
+		begun := time.Now()
+		s.more(2 * writers) // more than were under way
+		t.Logf("writes went on %v after the disk began to hang", time.Since(begun).Round(time.Millisecond))
+		if next := leaderOf(t, cluster); next == leader {
+			t.Errorf("%s says that it leads, and its disk hangs", leader.ID)
+		}
+		disks[leader].Release()
+		mustBeReady(t, leader)
+		s.more(200)
+		s.end()
+		s.check()
+	})
 }
 
 // losePower cuts the power of nodes at once, then gives it back.
@@ -102,88 +99,79 @@ func atRandom(t *testing.T) func(int64) bool {
 // node, which leads, of the majority, and of all, while a snapshot was being written.
 func TestAcknowledgedEventsSurviveALossOfPower(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			cluster, disks := bootOnDisks(t, 3, store)
-			s := newStorm(t, cluster)
-			s.begin()
-			s.more(200)
-			one := leaderOf(t, cluster)
-			s.losePower(disks, nil, one)
-			s.more(100)
-			majority := []*Node{leaderOf(t, cluster), one}
-			if majority[0] == one {
-				majority[1] = cluster.Nodes()[0]
-				if majority[1] == one {
-					majority[1] = cluster.Nodes()[1]
-				}
+	withEachLogStore(t, func(t *testing.T, store string) {
+		cluster, disks := bootOnDisks(t, 3, store)
+		s := newStorm(t, cluster)
+		s.begin()
+		s.more(200)
+		one := leaderOf(t, cluster)
+		s.losePower(disks, nil, one)
+		s.more(100)
+		majority := []*Node{leaderOf(t, cluster), one}
+		if majority[0] == one {
+			majority[1] = cluster.Nodes()[0]
+			if majority[1] == one {
+				majority[1] = cluster.Nodes()[1]
 			}
-			s.snapshot(majority[0])
-			s.losePower(disks, atRandom(t), majority...)
-			s.more(100)
-			for _, node := range cluster.Nodes() {
-				s.snapshot(node)
-			}
-			s.more(100)
-			s.losePower(disks, nil, cluster.Nodes()...)
-			s.more(100)
-			s.losePower(disks, atRandom(t), cluster.Nodes()...)
-			s.more(100)
-			s.end()
-			s.check()
-		})
-	}
+		}
+		s.snapshot(majority[0])
+		s.losePower(disks, atRandom(t), majority...)
+		s.more(100)
+		for _, node := range cluster.Nodes() {
+			s.snapshot(node)
+		}
+		s.more(100)
+		s.losePower(disks, nil, cluster.Nodes()...)
+		s.more(100)
+		s.losePower(disks, atRandom(t), cluster.Nodes()...)
+		s.more(100)
+		s.end()
+		s.check()
+	})
 }
 
 // The same for a cluster of one, which acknowledges alone (known bug 3).
 func TestTheOnlyNodeSurvivesALossOfPower(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			cluster, disks := bootOnDisks(t, 1, store)
-			s := newStorm(t, cluster)
-			s.begin()
-			for _, keep := range []func(int64) bool{nil, atRandom(t), nil} {
-				s.snapshot(cluster.Nodes()[0])
-				s.more(200)
-				s.losePower(disks, keep, cluster.Nodes()...)
-			}
-			s.more(100)
-			s.end()
-			s.check()
-		})
-	}
+	withALogStore(t, func(t *testing.T, store string) {
+		cluster, disks := bootOnDisks(t, 1, store)
+		s := newStorm(t, cluster)
+		s.begin()
+		for _, keep := range []func(int64) bool{nil, atRandom(t), nil} {
+			s.snapshot(cluster.Nodes()[0])
+			s.more(200)
+			s.losePower(disks, keep, cluster.Nodes()...)
+		}
+		s.more(100)
+		s.end()
+		s.check()
+	})
 }
 
 // With fsync turned off the tests above find the loss (known bug 22).
 func TestTheChecksOfALossOfPowerAreNotBlind(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			cluster, disks := bootOnDisks(t, 1, store)
-			s := newStorm(t, cluster)
-			lost := 0
-			s.wrong = func(format string, args ...any) {
-				if lost++; lost == 1 {
-					t.Logf("found: "+format, args...)
-				}
+	withALogStore(t, func(t *testing.T, store string) {
+		cluster, disks := bootOnDisks(t, 1, store)
+		s := newStorm(t, cluster)
+		lost := 0
+		s.wrong = func(format string, args ...any) {
+			if lost++; lost == 1 {
+				t.Logf("found: "+format, args...)
 			}
-			s.begin()
-			s.more(100)
-			disks[cluster.Nodes()[0]].Lie()
-			s.more(200)
-			s.losePower(disks, nil, cluster.Nodes()...)
-			s.more(100)
-			s.end()
-			s.check()
-			if lost == 0 {
-				t.Error("200 events were acknowledged by a node that never waited for its disk, it lost its power, and nothing is missing")
-			}
-		})
-	}
+		}
+		s.begin()
+		s.more(100)
+		disks[cluster.Nodes()[0]].Lie()
+		s.more(200)
+		s.losePower(disks, nil, cluster.Nodes()...)
+		s.more(100)
+		s.end()
+		s.check()
+		if lost == 0 {
+			t.Error("200 events were acknowledged by a node that never waited for its disk, it lost its power, and nothing is missing")
+		}
+	})
 }
 
 // A drive that only claims to have written what it was told to leaves a broken file when
@@ -191,46 +179,43 @@ func TestTheChecksOfALossOfPowerAreNotBlind(t *testing.T) {
 // and once that is done follows its peers again. The others miss nothing.
 func TestABrokenFileAfterALossOfPower(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			cluster, disks := bootOnDisks(t, 3, store)
-			s := newStorm(t, cluster)
-			s.begin()
-			s.more(100)
-			broken := cluster.Nodes()[0]
-			if broken == leaderOf(t, cluster) {
-				broken = cluster.Nodes()[1]
-			}
-			disks[broken].Lie()
-			s.more(400)
-			s.kill(broken)
-			// The head of each file is new, and tells of what is not there.
-			lost, err := disks[broken].LosePower(func(at int64) bool { return at < 8<<10 })
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%s lost most of %d changes", broken.ID, lost)
-			s.more(100)
-			if err := broken.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if err := broken.WaitReady(t.Context()); err == nil || broken.Running() {
-				t.Fatalf("%s runs on a broken file", broken.ID)
-			}
-			dir := broken.dataDir()
-			line := broken.lastWords()
-			t.Log(line)
-			if !strings.Contains(line, dir) || !strings.Contains(line, " is damaged: ") || !strings.Contains(line, "remove the data directory and let this node rejoin") {
-				t.Errorf("it ended with %q, want the file and what to do", line)
-			}
-			removeAll(t, dir) // as it says
-			s.restart(broken)
-			s.more(100)
-			s.end()
-			s.check()
-		})
-	}
+	withALogStore(t, func(t *testing.T, store string) {
+		cluster, disks := bootOnDisks(t, 3, store)
+		s := newStorm(t, cluster)
+		s.begin()
+		s.more(100)
+		broken := cluster.Nodes()[0]
+		if broken == leaderOf(t, cluster) {
+			broken = cluster.Nodes()[1]
+		}
+		disks[broken].Lie()
+		s.more(400)
+		s.kill(broken)
+		// The head of each file is new, and tells of what is not there.
+		lost, err := disks[broken].LosePower(func(at int64) bool { return at < 8<<10 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s lost most of %d changes", broken.ID, lost)
+		s.more(100)
+		if err := broken.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := broken.WaitReady(t.Context()); err == nil || broken.Running() {
+			t.Fatalf("%s runs on a broken file", broken.ID)
+		}
+		dir := broken.dataDir()
+		line := broken.lastWords()
+		t.Log(line)
+		if !strings.Contains(line, dir) || !strings.Contains(line, " is damaged: ") || !strings.Contains(line, "remove the data directory and let this node rejoin") {
+			t.Errorf("it ended with %q, want the file and what to do", line)
+		}
+		removeAll(t, dir) // as it says
+		s.restart(broken)
+		s.more(100)
+		s.end()
+		s.check()
+	})
 }
 
 // dataDir is where the node was told to keep its data.

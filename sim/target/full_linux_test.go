@@ -93,48 +93,45 @@ func words(t *testing.T, node *Node, text string) (found []string) {
 // WAL has reserved the space of its entries: with it only the rest cannot be written.
 func TestAFullDisk(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			cluster := bootOnSmallDisks(t, 3, store)
-			s := newStorm(t, cluster)
-			s.begin()
-			s.more(200)
-			full := leaderOf(t, cluster)
-			fillUp(t, full)
-			s.snapshot(full)
-			if store == "boltdb" {
-				eventually(t, "another node leads", func() bool { return leaderOf(t, cluster) != full })
-				mustSayOnce(t, full, "the disk does not take the log")
-			}
-			s.more(500)
-			eventually(t, "it tells of its archive", func() bool { return len(words(t, full, "the archive cannot be written")) > 0 })
-			makeSpace(t, full)
-			mustBeReady(t, full)
-			s.more(100)
+	withEachLogStore(t, func(t *testing.T, store string) {
+		cluster := bootOnSmallDisks(t, 3, store)
+		s := newStorm(t, cluster)
+		s.begin()
+		s.more(200)
+		full := leaderOf(t, cluster)
+		fillUp(t, full)
+		s.snapshot(full)
+		if store == "boltdb" {
+			eventually(t, "another node leads", func() bool { return leaderOf(t, cluster) != full })
+			mustSayOnce(t, full, "the disk does not take the log")
+		}
+		s.more(500)
+		eventually(t, "it tells of its archive", func() bool { return len(words(t, full, "the archive cannot be written")) > 0 })
+		makeSpace(t, full)
+		mustBeReady(t, full)
+		s.more(100)
 
-			fillUp(t, full)
-			s.snapshot(full)
-			s.more(200)
-			s.kill(full)
-			if err := full.Start(); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "it runs, or says why it does not", func() bool {
-				return full.ask(t.Context(), "/healthz", nil) == nil || !full.Running()
-			})
-			if !full.Running() && !strings.Contains(full.lastWords(), "no space left on device") {
-				t.Errorf("with its disk full it ended with %q", full.lastWords())
-			}
-			makeSpace(t, full)
-			s.kill(full)
-			s.restart(full)
-			s.more(100)
-			mustTakeSnapshot(t, full)
-			s.end()
-			s.check()
+		fillUp(t, full)
+		s.snapshot(full)
+		s.more(200)
+		s.kill(full)
+		if err := full.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it runs, or says why it does not", func() bool {
+			return full.ask(t.Context(), "/healthz", nil) == nil || !full.Running()
 		})
-	}
+		if !full.Running() && !strings.Contains(full.lastWords(), "no space left on device") {
+			t.Errorf("with its disk full it ended with %q", full.lastWords())
+		}
+		makeSpace(t, full)
+		s.kill(full)
+		s.restart(full)
+		s.more(100)
+		mustTakeSnapshot(t, full)
+		s.end()
+		s.check()
+	})
 }
 
 func mustSayOnce(t *testing.T, node *Node, text string) {

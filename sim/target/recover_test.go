@@ -17,58 +17,55 @@ import (
 // node with data of the old cluster is not taken in. The archive of before is whole.
 func TestALostMajorityIsRecovered(t *testing.T) {
 	t.Parallel()
-	for _, store := range logStores {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			cluster := boot(t, 3, "PLAYHEAD_LOG_STORE="+store)
-			s := newStorm(t, cluster)
-			s.begin()
-			for round := range 2 {
-				if round > 0 { // the first time nobody knows from a snapshot of which cluster he is
-					for _, node := range cluster.Nodes() {
-						s.snapshot(node)
-					}
+	withALogStore(t, func(t *testing.T, store string) {
+		cluster := boot(t, 3, "PLAYHEAD_LOG_STORE="+store)
+		s := newStorm(t, cluster)
+		s.begin()
+		for round := range 2 {
+			if round > 0 { // the first time nobody knows from a snapshot of which cluster he is
+				for _, node := range cluster.Nodes() {
+					s.snapshot(node)
 				}
-				s.more(200)
-				left := leaderOf(t, cluster) // it has all that was acknowledged
-				lost := without(cluster.Nodes(), left)
-				s.kill(lost...)
-				s.kill(left)
-				aside := mustRecover(t, left, store)
-				if round == 0 { // the next begins after an entry
-					if out, err := exec.Command(binary, "replay", aside).CombinedOutput(); err != nil {
-						t.Errorf("replay %s: %v\n%s", aside, err, out)
-					}
+			}
+			s.more(200)
+			left := leaderOf(t, cluster) // it has all that was acknowledged
+			lost := without(cluster.Nodes(), left)
+			s.kill(lost...)
+			s.kill(left)
+			aside := mustRecover(t, left, store)
+			if round == 0 { // the next begins after an entry
+				if out, err := exec.Command(binary, "replay", aside).CombinedOutput(); err != nil {
+					t.Errorf("replay %s: %v\n%s", aside, err, out)
 				}
-				s.restart(left)
-				s.more(100)
-				if err := lost[0].Start(); err != nil {
+			}
+			s.restart(left)
+			s.more(100)
+			if err := lost[0].Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, lost[0].ID+" is up", func() bool { return lost[0].ask(t.Context(), "/healthz", nil) == nil })
+			if status, text := join(t, left, lost[0]); status != http.StatusConflict || !strings.Contains(text, "remove its data directory first") {
+				t.Errorf("round %d: %s with the data of the old cluster is added: %d %s", round, lost[0].ID, status, text)
+			}
+			s.kill(lost[0])
+			for _, node := range lost {
+				if err := os.RemoveAll(node.dataDir()); err != nil {
 					t.Fatal(err)
 				}
-				eventually(t, lost[0].ID+" is up", func() bool { return lost[0].ask(t.Context(), "/healthz", nil) == nil })
-				if status, text := join(t, left, lost[0]); status != http.StatusConflict || !strings.Contains(text, "remove its data directory first") {
-					t.Errorf("round %d: %s with the data of the old cluster is added: %d %s", round, lost[0].ID, status, text)
+				if err := node.Start(); err != nil {
+					t.Fatal(err)
 				}
-				s.kill(lost[0])
-				for _, node := range lost {
-					if err := os.RemoveAll(node.dataDir()); err != nil {
-						t.Fatal(err)
-					}
-					if err := node.Start(); err != nil {
-						t.Fatal(err)
-					}
-					eventually(t, node.ID+" is added", func() bool {
-						status, _ := join(t, left, node)
-						return status/100 == 2
-					})
-					mustBeReady(t, node)
-				}
-				s.more(100)
+				eventually(t, node.ID+" is added", func() bool {
+					status, _ := join(t, left, node)
+					return status/100 == 2
+				})
+				mustBeReady(t, node)
 			}
-			s.end()
-			s.check()
-		})
-	}
+			s.more(100)
+		}
+		s.end()
+		s.check()
+	})
 }
 
 // mustRecover makes a node that is down the only member, and tells where its archive is.

@@ -1,0 +1,5 @@
+//go:build soak
+
+package target
+
+const soaking = true
