@@ -24,20 +24,25 @@ k6: ## build bin/k6: k6 with playback devices in it
 bench-k6: build k6 ## what k6 takes for a million events by a Fleet, by Devices and by http.post, and its memory; FLAGS=-help
 	$(GO) run ./cmd/bench-k6 $(FLAGS)
 
-# These start no goroutine, or are tests of whole programs. The race detector sees them at work in the packages that
-# use them; their own tests are long sums of one goroutine, seven times as long under it.
-ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./viewing ./viewing/wire ./k6/cmd/k6
+# These start no goroutine. The race detector sees them at work in the packages that use them; their own tests are
+# long sums of one goroutine, seven times as long under it.
+ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./viewing ./viewing/wire
+
+# These test whole programs, of which the race detector would see the test's half; make soak has it.
+WHOLE := ./cmd/playhead ./k6/cmd/k6
 
 # It judges milliseconds: nothing else is to run meanwhile, nor the race detector.
 TIMED := ./sim/driver/drivertest
 
 .PHONY: test
-test: ## every test, with the race detector but for what starts no goroutine or judges milliseconds
+test: ## every test, with the race detector but for what starts no goroutine, is a whole program or judges milliseconds
 	$(GO) test -vet=off $(TIMED); timed=$$?; \
-	(cd cmd/bench && $(GO) test -vet=off ./... && cd ../bench-driver && $(GO) test -vet=off -race ./...) & bench=$$!; \
-	$(GO) test -vet=off -p 1 $(ALONE) & alone=$$!; \
-	$(GO) test -vet=off -race -timeout 20m -p 2 -parallel 3 $(filter-out $(ALONE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
-	wait $$bench; bench=$$?; wait $$alone && exit $$((timed + bench + others)) # much of it waits: for elections, disks, processes; make lint vets
+	(cd cmd/bench-driver && $(GO) test -vet=off ./...) & driver=$$!; \
+	$(GO) test -vet=off -p 1 $(ALONE); alone=$$?; \
+	wait $$driver; driver=$$?; \
+	($(GO) test -vet=off -p 1 -timeout 20m -parallel 4 $(WHOLE) && cd cmd/bench && $(GO) test -vet=off ./...) & whole=$$!; \
+	$(GO) test -vet=off -race -timeout 20m -p 2 -parallel 3 $(filter-out $(ALONE) $(WHOLE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
+	wait $$whole && exit $$((timed + driver + alone + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
 fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
@@ -48,7 +53,7 @@ fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
 soak: ## ten minutes of random kills, snapshots and changes of members under load, ten of calm, ten of simulated worlds, and the tests that are too long for make test; SOAK=1h for longer
 	$(GO) test -tags soak -timeout 0 -v -run 'TestSoak|TestOverloadedCluster|TestSteady' ./sim/target -args -soak $(or $(SOAK),10m)
 	$(GO) test -tags soak -v -run 'OnlyNode|HangingDisk|AreNotBlind|ABrokenFile|ALostMajority/wal' ./sim/target
-	$(GO) test -tags soak -run TestSoakScript ./cmd/playhead
+	$(GO) test -tags soak -race -timeout 30m $(WHOLE)
 	$(GO) test -tags soak -run TestEveryNumberAtItsBounds ./sim
 	$(GO) test -tags soak -timeout 0 -v -run TestSoakWorlds ./sim/world -args -soak $(or $(SOAK),10m)
 
