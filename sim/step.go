@@ -68,7 +68,9 @@ func (f *Fleet) fetch() {
 // step does what is due, which is no keepalive; not ok when no event tells it.
 func (f *Fleet) step(next wait) (step Step, ok bool) {
 	if next.ref&arrivalTag != 0 {
-		if !f.arrive(next.ref, f.now) {
+		begun, arrival, due := f.arrive(next.ref, f.now)
+		f.wheel.push(arrival, due)
+		if !begun {
 			return step, false
 		}
 	} else {
@@ -88,13 +90,17 @@ func (f *Fleet) step(next wait) (step Step, ok bool) {
 func (f *Fleet) fileKeepalive(next wait) {
 	due := f.now + int64(f.keepaliveMS)
 	if turn := whole(f.now, next.turn); due >= turn {
-		due = turn
+		f.wheel.push(next, turn)
+		return
 	}
-	f.wheel.push(next, due)
+	f.wheel.pushInLine(next, due)
 }
 
 // file files what is due next in a sitting.
 func (f *Fleet) file(slot uint32, s *sitting) {
+	if f.quiet { // preRoll looks at the sittings themselves
+		return
+	}
 	f.wheel.push(wait{turn: uint32(s.nextTurn()), device: s.device, ref: ref(slot)}, s.due())
 }
 

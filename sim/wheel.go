@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -71,19 +72,16 @@ type wheel struct {
 	open   []wait // what is due in it, in order
 	taken  int    // of open
 	late   []lateWait
+	line   line
 	counts []uint32
 	spare  []wait
+
+	firstDue int64 // of open and late; nothing: they are empty
+	fromLate bool  // it is late's
 }
 
-// lateWait was pushed into the window that was open.
-type lateWait struct {
-	due int64
-	wait
-}
-
-func compareLate(a, b lateWait) int {
-	return cmp.Or(cmp.Compare(a.due, b.due), compareRanks(a.wait, b.wait))
-}
+// nothing is the due of nothing.
+const nothing = math.MaxInt64
 
 // newWheel holds nothing, and nothing before begin. perMS is how many waits will be
 // due in a millisecond, least how soon most are due after they are pushed.
@@ -92,7 +90,7 @@ func newWheel(begin int64, perMS float64, least int64) *wheel {
 	shift := uint(bits.Len64(uint64(width)) - 1)
 	return &wheel{
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
-		counts: make([]uint32, 1<<shift),
+		counts: make([]uint32, 1<<shift), firstDue: nothing, line: line{firstDue: nothing},
 	}
 }
 
@@ -143,6 +141,7 @@ func (w *wheel) push(each wait, due int64) {
 	switch {
 	case at <= w.window:
 		w.pushLate(lateWait{due, each})
+		w.findFirst()
 	case at-w.window < int64(len(w.near)):
 		w.add(&w.near[at&int64(len(w.near)-1)], each)
 	default:
@@ -162,72 +161,48 @@ func (w *wheel) pushFar(each wait, due int64) {
 // pop takes the first that is due at or before until. What it points to is the
 // caller's until the next call of the wheel.
 func (w *wheel) pop(until int64) (each *wait, due int64) {
-	for w.taken == len(w.open) && len(w.late) == 0 {
+	for w.firstDue == nothing && w.line.firstDue>>w.shift > w.window {
 		if (w.window+1)<<w.shift > until {
 			return nil, 0
 		}
 		w.advance()
 	}
-	if len(w.late) > 0 && (w.taken == len(w.open) || w.lateFirst()) {
-		if w.late[0].due > until {
-			return nil, 0
-		}
-		l := w.popLate()
-		return &l.wait, l.due
-	}
-	each = &w.open[w.taken]
-	if due = whole(w.window<<w.shift, each.due); due > until {
+	if due = min(w.firstDue, w.line.firstDue); due > until {
 		return nil, 0
 	}
-	w.taken++
+	if w.line.firstDue < w.firstDue || w.line.firstDue == w.firstDue && w.line.first().rank() < w.first().rank() {
+		return w.line.pop(), due
+	}
+	if w.fromLate {
+		each = w.popLate()
+	} else {
+		each = &w.open[w.taken]
+		w.taken++
+	}
+	w.findFirst()
 	return each, due
 }
 
-func (w *wheel) lateFirst() bool {
-	first := w.open[w.taken]
-	return compareLate(w.late[0], lateWait{whole(w.window<<w.shift, first.due), first}) < 0
+// first is what is due first of the open window.
+func (w *wheel) first() *wait {
+	if w.fromLate {
+		return &w.late[0].wait
+	}
+	return &w.open[w.taken]
 }
 
-func (w *wheel) pushLate(l lateWait) {
-	w.late = append(w.late, l)
-	at := len(w.late) - 1
-	for at > 0 {
-		above := (at - 1) / 2
-		if compareLate(w.late[above], l) <= 0 {
-			break
-		}
-		w.late[at] = w.late[above]
-		at = above
+// findFirst finds what is due first of the open window.
+func (w *wheel) findFirst() {
+	w.firstDue, w.fromLate = nothing, false
+	if w.taken < len(w.open) {
+		w.firstDue = whole(w.window<<w.shift, w.open[w.taken].due)
 	}
-	w.late[at] = l
-}
-
-// popLate takes the first of the heap, which it leaves behind the heap's end.
-func (w *wheel) popLate() *lateWait {
-	end := len(w.late) - 1
-	l := w.late[end]
-	w.late[end] = w.late[0]
-	at := 0
-	for {
-		below := 2*at + 1
-		if below >= end {
-			break
+	if len(w.late) > 0 {
+		late := w.late[0]
+		if late.due < w.firstDue || late.due == w.firstDue && late.rank() < w.open[w.taken].rank() {
+			w.firstDue, w.fromLate = late.due, true
 		}
-		if below+1 < end && compareLate(w.late[below+1], w.late[below]) < 0 {
-			below++
-		}
-		if compareLate(l, w.late[below]) <= 0 {
-			break
-		}
-		w.late[at] = w.late[below]
-		at = below
 	}
-	if end > 0 {
-		w.late[at] = l
-	}
-	taken := &w.late[end]
-	w.late = w.late[:end]
-	return taken
 }
 
 // whole is the due whose low half is given, for what waits at now.
@@ -244,6 +219,16 @@ func (w *wheel) advance() {
 		w.refile(&w.far[now>>nearBits&int64(len(w.far)-1)], w.near, w.shift, now)
 	}
 	w.sort(&w.near[w.window&int64(len(w.near)-1)], uint32(now))
+	w.findFirst()
+}
+
+// pushInLine files what is due after all that was filed so: such waits are in order
+// without being sorted. What is not is pushed.
+func (w *wheel) pushInLine(each wait, due int64) {
+	each.due = uint32(due)
+	if !w.line.push(each, due) {
+		w.push(each, due)
+	}
 }
 
 // refile files what waits in a bucket in finer ones, those of shift.
@@ -272,95 +257,9 @@ func (w *wheel) release(number uint32, c *chunk) (next uint32) {
 	return next
 }
 
-// sort empties a bucket into the open window: a counting sort by due, and then by rank
-// what is due in the same millisecond.
-func (w *wheel) sort(bucket *uint32, now uint32) {
-	w.taken, w.open = 0, w.open[:0]
-	if *bucket == 0 {
-		return
-	}
-	clear(w.counts)
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		for i := range c.waits[:c.count] {
-			w.counts[c.waits[i].due-now]++
-		}
-		number = c.next
-	}
-	total := uint32(0)
-	for i, count := range w.counts {
-		w.counts[i] = total
-		total += count
-	}
-	w.open = slices.Grow(w.open, int(total))[:total]
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		for i := range c.waits[:c.count] {
-			each := &c.waits[i]
-			to := &w.counts[each.due-now]
-			w.open[*to] = *each
-			*to++
-		}
-		number = w.release(number, c)
-	}
-	*bucket = 0
-	w.sortTies()
-}
-
-func (w *wheel) sortTies() {
-	for begin := 0; begin < len(w.open); {
-		end := begin + 1
-		for end < len(w.open) && w.open[end].due == w.open[begin].due {
-			end++
-		}
-		if end-begin > manyTies {
-			slices.SortFunc(w.open[begin:end], compareRanks)
-		} else {
-			insertTies(w.open[begin:end])
-		}
-		begin = end
-	}
-}
-
-const manyTies = 32
-
-func insertTies(ties []wait) {
-	for i := 1; i < len(ties); i++ {
-		each := ties[i]
-		rank := each.rank()
-		at := i
-		for ; at > 0 && ties[at-1].rank() > rank; at-- {
-			ties[at] = ties[at-1]
-		}
-		ties[at] = each
-	}
-}
-
-// forget takes out all that gone says.
-func (w *wheel) forget(gone func(wait) bool) {
-	for _, buckets := range [][]uint32{w.near, w.far[:], w.last[:]} {
-		for i := range buckets {
-			w.spare = w.drain(&buckets[i], w.spare[:0])
-			for _, each := range w.spare {
-				if !gone(each) {
-					w.add(&buckets[i], each)
-				}
-			}
-		}
-	}
-	w.open, w.taken = slices.DeleteFunc(w.open[w.taken:], gone), 0
-	late := slices.Clone(w.late)
-	w.late = w.late[:0]
-	for _, each := range late {
-		if !gone(each.wait) {
-			w.pushLate(each)
-		}
-	}
-}
-
 // bytes is how much memory the wheel has.
 func (w *wheel) bytes() int64 {
 	const waitBytes, lateBytes, numberBytes = 16, 24, 4
 	return int64(len(w.chunks))<<chunkShift*(chunkWaits*waitBytes+2*numberBytes) +
-		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare))*waitBytes + int64(cap(w.late))*lateBytes
+		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare)+len(w.line.waits))*waitBytes + int64(cap(w.late))*lateBytes
 }
