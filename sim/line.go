@@ -1,6 +1,11 @@
 package sim
 
+import "math"
+
 const leastLine = 1 << 10 // waits
+
+// nothing is when nothing is due.
+const nothing = math.MaxInt64
 
 // line is waits in the order in which they came, which is that of (due, rank): what is
 // pushed one and the same time ahead, as keepalives are. Nothing is allocated once it
@@ -11,27 +16,28 @@ type line struct {
 	filed    uint32 // ever
 	firstDue int64  // nothing: it is empty
 	lastDue  int64
-	lastRank uint64
 }
 
 func (l *line) first() *wait { return &l.waits[l.taken&uint32(len(l.waits)-1)] }
 
 // push puts a wait at the end, if it is due there.
 func (l *line) push(each wait, due int64) bool {
-	rank := each.rank()
+	if due <= l.lastDue && l.taken != l.filed && (due < l.lastDue || each.rank() < l.last().rank()) {
+		return false
+	}
 	if l.taken == l.filed {
 		l.firstDue = due
-	} else if due < l.lastDue || due == l.lastDue && rank < l.lastRank {
-		return false
 	}
 	if l.filed-l.taken == uint32(len(l.waits)) {
 		l.grow()
 	}
-	l.waits[l.filed&uint32(len(l.waits)-1)] = each
 	l.filed++
-	l.lastDue, l.lastRank = due, rank
+	*l.last() = each
+	l.lastDue = due
 	return true
 }
+
+func (l *line) last() *wait { return &l.waits[(l.filed-1)&uint32(len(l.waits)-1)] }
 
 // pop takes the first, of which there is one.
 func (l *line) pop() *wait {

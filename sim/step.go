@@ -101,7 +101,12 @@ func (f *Fleet) file(slot uint32, s *sitting) {
 	if f.quiet { // preRoll looks at the sittings themselves
 		return
 	}
-	f.wheel.push(wait{turn: uint32(s.nextTurn()), device: s.device, ref: ref(slot)}, s.due())
+	each, due := wait{turn: uint32(s.nextTurn()), device: s.device, ref: ref(slot)}, s.due()
+	if due == f.now+int64(f.keepaliveMS) {
+		f.wheel.pushInLine(each, due)
+		return
+	}
+	f.wheel.push(each, due)
 }
 
 // turnOf does what is due on the current sitting.

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"cmp"
-	"math"
 	"math/bits"
 	"slices"
 )
@@ -76,12 +75,9 @@ type wheel struct {
 	counts []uint32
 	spare  []wait
 
-	firstDue int64 // of open and late; nothing: they are empty
-	fromLate bool  // it is late's
+	bound    int64 // nothing but in the line is due before
+	fromLate bool  // what is first of open and late is late's
 }
-
-// nothing is the due of nothing.
-const nothing = math.MaxInt64
 
 // newWheel holds nothing, and nothing before begin. perMS is how many waits will be
 // due in a millisecond, least how soon most are due after they are pushed.
@@ -90,7 +86,7 @@ func newWheel(begin int64, perMS float64, least int64) *wheel {
 	shift := uint(bits.Len64(uint64(width)) - 1)
 	return &wheel{
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
-		counts: make([]uint32, 1<<shift), firstDue: nothing, line: line{firstDue: nothing},
+		counts: make([]uint32, 1<<shift), bound: (begin>>shift + 1) << shift, line: line{firstDue: nothing},
 	}
 }
 
@@ -161,16 +157,19 @@ func (w *wheel) pushFar(each wait, due int64) {
 // pop takes the first that is due at or before until. What it points to is the
 // caller's until the next call of the wheel.
 func (w *wheel) pop(until int64) (each *wait, due int64) {
-	for w.firstDue == nothing && w.line.firstDue>>w.shift > w.window {
-		if (w.window+1)<<w.shift > until {
+	if due = w.line.firstDue; due < w.bound && due <= until {
+		return w.line.pop(), due
+	}
+	for w.used() && w.line.firstDue >= w.bound {
+		if w.bound > until {
 			return nil, 0
 		}
 		w.advance()
 	}
-	if due = min(w.firstDue, w.line.firstDue); due > until {
+	if due = min(w.bound, w.line.firstDue); due > until {
 		return nil, 0
 	}
-	if w.line.firstDue < w.firstDue || w.line.firstDue == w.firstDue && w.line.first().rank() < w.first().rank() {
+	if w.line.firstDue < w.bound || w.line.firstDue == w.bound && w.line.first().rank() < w.first().rank() {
 		return w.line.pop(), due
 	}
 	if w.fromLate {
@@ -183,6 +182,9 @@ func (w *wheel) pop(until int64) (each *wait, due int64) {
 	return each, due
 }
 
+// used says whether nothing is left of the open window.
+func (w *wheel) used() bool { return w.taken == len(w.open) && len(w.late) == 0 }
+
 // first is what is due first of the open window.
 func (w *wheel) first() *wait {
 	if w.fromLate {
@@ -191,17 +193,18 @@ func (w *wheel) first() *wait {
 	return &w.open[w.taken]
 }
 
-// findFirst finds what is due first of the open window.
+// findFirst finds what is due first of the open window, or else when the next one begins.
 func (w *wheel) findFirst() {
-	w.firstDue, w.fromLate = nothing, false
+	w.bound, w.fromLate = (w.window+1)<<w.shift, false
 	if w.taken < len(w.open) {
-		w.firstDue = whole(w.window<<w.shift, w.open[w.taken].due)
+		w.bound = whole(w.window<<w.shift, w.open[w.taken].due)
 	}
-	if len(w.late) > 0 {
-		late := w.late[0]
-		if late.due < w.firstDue || late.due == w.firstDue && late.rank() < w.open[w.taken].rank() {
-			w.firstDue, w.fromLate = late.due, true
-		}
+	if len(w.late) == 0 {
+		return
+	}
+	late := &w.late[0]
+	if w.taken == len(w.open) || late.due < w.bound || late.due == w.bound && late.rank() < w.open[w.taken].rank() {
+		w.bound, w.fromLate = late.due, true
 	}
 }
 
