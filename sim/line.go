@@ -15,36 +15,40 @@ type line struct {
 	taken    uint32 // ever
 	filed    uint32 // ever
 	firstDue int64  // nothing: it is empty
-	lastDue  int64
+	lastDue  int64  // nothing: it is empty
 }
 
 func (l *line) first() *wait { return &l.waits[l.taken&uint32(len(l.waits)-1)] }
 
 // push puts a wait at the end, if it is due there.
 func (l *line) push(each wait, due int64) bool {
-	if due <= l.lastDue && l.taken != l.filed && (due < l.lastDue || each.rank() < l.last().rank()) {
+	if due <= l.lastDue && !l.follows(each, due) {
 		return false
-	}
-	if l.taken == l.filed {
-		l.firstDue = due
 	}
 	if l.filed-l.taken == uint32(len(l.waits)) {
 		l.grow()
 	}
+	l.waits[l.filed&uint32(len(l.waits)-1)] = each
 	l.filed++
-	*l.last() = each
 	l.lastDue = due
 	return true
 }
 
-func (l *line) last() *wait { return &l.waits[(l.filed-1)&uint32(len(l.waits)-1)] }
+// follows says whether a wait that is due no later than the last is due after it.
+func (l *line) follows(each wait, due int64) bool {
+	if l.taken == l.filed {
+		l.firstDue = due
+		return true
+	}
+	return due == l.lastDue && each.rank() > l.waits[(l.filed-1)&uint32(len(l.waits)-1)].rank()
+}
 
 // pop takes the first, of which there is one.
 func (l *line) pop() *wait {
 	taken := l.first()
 	l.taken++
 	if l.taken == l.filed {
-		l.firstDue = nothing
+		l.firstDue, l.lastDue = nothing, nothing
 	} else {
 		l.firstDue = whole(l.firstDue, l.first().due)
 	}

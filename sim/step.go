@@ -22,6 +22,12 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 		if f.ended {
 			f.release()
 		}
+		if due := f.wheel.line.firstDue; due < f.wheel.bound && due <= int64(until) {
+			if device, told := f.keepalive(f.wheel.line.pop(), due); told {
+				return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
+			}
+			continue
+		}
 		next, due := f.wheel.pop(int64(until))
 		if next == nil {
 			return Step{}, false
@@ -29,21 +35,33 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 		if f.wheel.window != f.fetched {
 			f.fetch()
 		}
-		f.now, f.current = due, uint32(next.ref)
 		if next.due == next.turn {
+			f.now, f.current = due, uint32(next.ref)
 			if step, ok = f.step(*next); ok {
 				return step, true
 			}
 			continue
 		}
-		f.kind, f.telling.kind = viewing.Keepalive, 0
-		device := next.device
-		f.fileKeepalive(*next)
-		if f.refused && f.sittings.at(f.current).has(denied) {
-			continue
+		if device, told := f.keepalive(next, due); told {
+			return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
 		}
-		return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
 	}
+}
+
+// keepalive takes the step of a keepalive, and files the next one of its sitting, or its turn.
+func (f *Fleet) keepalive(next *wait, due int64) (device uint32, told bool) {
+	f.now, f.current, f.kind, f.telling.kind = due, uint32(next.ref), viewing.Keepalive, 0
+	each := *next
+	due += int64(f.keepaliveMS)
+	if turn := whole(f.now, each.turn); due >= turn {
+		f.wheel.push(each, turn)
+	} else {
+		each.due = uint32(due)
+		if !f.wheel.line.push(each, due) {
+			f.wheel.push(each, due)
+		}
+	}
+	return each.device, !f.refused || !f.sittings.at(f.current).has(denied)
 }
 
 // fetch has the processor bring what the turns of the open window will look at, all at
@@ -84,16 +102,6 @@ func (f *Fleet) step(next wait) (step Step, ok bool) {
 		s.seq++
 	}
 	return Step{viewing.Millis(f.now), int32(s.device), f.kind}, true
-}
-
-// fileKeepalive files the next keepalive of the sitting that next was one of, or its turn.
-func (f *Fleet) fileKeepalive(next wait) {
-	due := f.now + int64(f.keepaliveMS)
-	if turn := whole(f.now, next.turn); due >= turn {
-		f.wheel.push(next, turn)
-		return
-	}
-	f.wheel.pushInLine(next, due)
 }
 
 // file files what is due next in a sitting.

@@ -86,7 +86,7 @@ func newWheel(begin int64, perMS float64, least int64) *wheel {
 	shift := uint(bits.Len64(uint64(width)) - 1)
 	return &wheel{
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
-		counts: make([]uint32, 1<<shift), bound: (begin>>shift + 1) << shift, line: line{firstDue: nothing},
+		counts: make([]uint32, 1<<shift), bound: (begin>>shift + 1) << shift, line: line{firstDue: nothing, lastDue: nothing},
 	}
 }
 
@@ -157,9 +157,6 @@ func (w *wheel) pushFar(each wait, due int64) {
 // pop takes the first that is due at or before until. What it points to is the
 // caller's until the next call of the wheel.
 func (w *wheel) pop(until int64) (each *wait, due int64) {
-	if due = w.line.firstDue; due < w.bound && due <= until {
-		return w.line.pop(), due
-	}
 	for w.used() && w.line.firstDue >= w.bound {
 		if w.bound > until {
 			return nil, 0
