@@ -122,7 +122,9 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 		options.Sittings = MeasureSittings(p)
 	}
 	f.arrivals = newArrivals(f.model, options.Sittings.shape)
-	f.wheel = newWheel(int64(options.StartMS), f.eventsPerMS(), options.KeepaliveMS)
+	playing := f.playing()
+	f.wheel = newWheel(int64(options.StartMS), playing/float64(options.KeepaliveMS), options.KeepaliveMS, len(f.accounts)+int(playing))
+	f.sittings.shift = slabShift(int(playing), leastSittings)
 	f.settle(&options)
 	return f
 }
@@ -150,10 +152,9 @@ func (s Segment) of(accounts int) (first, end int) {
 	return accounts * (s.Part - 1) / s.Of, accounts * s.Part / s.Of
 }
 
-// eventsPerMS is about how many events there are in a millisecond of the day's mean.
-func (f *Fleet) eventsPerMS() float64 {
-	streams := f.model.MeanStreams.Value / f.model.Members.Value * float64(len(f.accounts))
-	return streams / float64(f.keepaliveMS)
+// playing is about how many playbacks are in progress, mean over the day.
+func (f *Fleet) playing() float64 {
+	return f.model.MeanStreams.Value / f.model.Members.Value * float64(len(f.accounts))
 }
 
 // Denied says that the server refused that session: the device tells no more of

@@ -10,12 +10,12 @@ func (w *wheel) sort(bucket *uint32, now uint32) {
 		return
 	}
 	clear(w.counts)
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		for i := range c.waits[:c.count] {
-			w.counts[c.waits[i].due-now]++
+	for place := *bucket; place != 0; {
+		chunk, count := w.chunk(place)
+		for i := range chunk[1:count] {
+			w.counts[chunk[1+i].due-now]++
 		}
-		number = c.next
+		place = chunk[0].due
 	}
 	total := uint32(0)
 	for i, count := range w.counts {
@@ -23,17 +23,16 @@ func (w *wheel) sort(bucket *uint32, now uint32) {
 		total += count
 	}
 	w.open = slices.Grow(w.open, int(total))[:total]
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		for i := range c.waits[:c.count] {
-			each := &c.waits[i]
+	for *bucket != 0 {
+		chunk, count := w.chunk(*bucket)
+		for i := range chunk[1:count] {
+			each := &chunk[1+i]
 			to := &w.counts[each.due-now]
 			w.open[*to] = *each
 			*to++
 		}
-		number = w.release(number, c)
+		w.release(bucket, chunk)
 	}
-	*bucket = 0
 	w.sortTies()
 }
 

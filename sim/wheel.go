@@ -3,7 +3,6 @@ package sim
 import (
 	"cmp"
 	"math/bits"
-	"slices"
 )
 
 // A wheel's reach. Near windows are as wide as keeps one of them small; far ones are
@@ -16,8 +15,8 @@ const (
 
 	windowWaits = 4096 // in a near window, about
 	widestMS    = 1024
-	chunkWaits  = 15
-	chunkShift  = 10 // chunks are made 1024 at a time, and never moved
+	chunkShift  = 4 // log2 of a chunk's waits
+	leastShift  = 14
 )
 
 // wait is what waits in a wheel: 16 bytes, with all that a keepalive needs.
@@ -47,16 +46,10 @@ func (w wait) rank() uint64 {
 
 func compareRanks(a, b wait) int { return cmp.Compare(a.rank(), b.rank()) }
 
-// chunk is a piece of a bucket.
-type chunk struct {
-	next  uint32 // of the bucket; number + 1, 0 for none
-	count uint32
-	waits [chunkWaits]wait
-}
-
 // wheel orders what waits by (due, rank): a hierarchical timing wheel (Varghese and
 // Lauck 1987) whose buckets are chunks of waits, and whose current window is sorted
-// when it is opened. Everything is read and written in long runs, and nothing else is
+// when it is opened. A bucket is where its next wait goes; the first place of a chunk has,
+// as its due, where in the bucket's chunk before it the waits end, and 0 is an empty bucket. Everything is read and written in long runs, and nothing else is
 // looked up. Nothing is allocated once there are chunks enough for all that ever waited.
 type wheel struct {
 	shift uint // log2 of a near window's ms
@@ -64,8 +57,10 @@ type wheel struct {
 	far   [1 << (farBits - nearBits)]uint32
 	last  [1 << (lastBits - farBits)]uint32
 
-	chunks [][]chunk
-	free   uint32 // first of the free chunks, number + 1
+	places    [][]wait // slabs of chunks
+	slabShift uint
+	made      uint32 // places below were in a bucket at some time
+	free      uint32 // the first free chunk of those; each has the next where a bucket has the one before
 
 	window int64  // number of the open window, time >> shift
 	open   []wait // what is due in it, in order
@@ -80,53 +75,51 @@ type wheel struct {
 }
 
 // newWheel holds nothing, and nothing before begin. perMS is how many waits will be
-// due in a millisecond, least how soon most are due after they are pushed.
-func newWheel(begin int64, perMS float64, least int64) *wheel {
+// due in a millisecond, least how soon most are due after they are pushed, and waits
+// about how many there will be.
+func newWheel(begin int64, perMS float64, least int64, waits int) *wheel {
 	width := max(1, min(windowWaits/max(perMS, 1), float64(max(least/4, 1)), widestMS))
 	shift := uint(bits.Len64(uint64(width)) - 1)
 	return &wheel{
+		slabShift: slabShift(waits, leastShift), made: 1 << chunkShift,
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
 		counts: make([]uint32, 1<<shift), bound: (begin>>shift + 1) << shift, line: line{firstDue: nothing, lastDue: nothing},
 	}
 }
 
-func (w *wheel) chunk(number uint32) *chunk {
-	return &w.chunks[(number-1)>>chunkShift][(number-1)&(1<<chunkShift-1)]
+func (w *wheel) at(place uint32) *wait {
+	return &w.places[place>>w.slabShift][place&(1<<w.slabShift-1)]
+}
+
+// chunk is the chunk of a bucket whose next wait goes to place, and how many it has.
+func (w *wheel) chunk(place uint32) (chunk []wait, count uint32) {
+	first := (place - 1) &^ (1<<chunkShift - 1)
+	slab := w.places[first>>w.slabShift]
+	return slab[first&(1<<w.slabShift-1):][:1<<chunkShift], place - first
 }
 
 // add puts a wait into a bucket.
 func (w *wheel) add(bucket *uint32, each wait) {
-	var c *chunk
-	if *bucket != 0 {
-		c = w.chunk(*bucket)
+	if *bucket&(1<<chunkShift-1) == 0 {
+		*bucket = w.begin(*bucket)
 	}
-	if c == nil || c.count == chunkWaits {
-		*bucket, c = w.begin(*bucket)
-	}
-	c.waits[c.count] = each
-	c.count++
+	*w.at(*bucket) = each
+	*bucket++
 }
 
 // begin takes a free chunk for a bucket.
-func (w *wheel) begin(next uint32) (number uint32, c *chunk) {
-	if w.free == 0 {
-		w.grow()
+func (w *wheel) begin(before uint32) (place uint32) {
+	if place = w.free; place != 0 {
+		w.free = w.at(place).due
+	} else {
+		if w.made>>w.slabShift == uint32(len(w.places)) {
+			w.places = append(w.places, inHugePages(make([]wait, 1<<w.slabShift)))
+		}
+		place = w.made
+		w.made += 1 << chunkShift
 	}
-	number = w.free
-	c = w.chunk(number)
-	w.free = c.next
-	c.next, c.count = next, 0
-	return number, c
-}
-
-func (w *wheel) grow() {
-	made := inHugePages(make([]chunk, 1<<chunkShift))
-	w.chunks = append(w.chunks, made)
-	number := uint32(len(w.chunks)) << chunkShift
-	for i := range slices.Backward(made) {
-		made[i].next = w.free
-		w.free = number - uint32(len(made)-1-i)
-	}
+	w.at(place).due = before
+	return place + 1
 }
 
 // push files what does not wait yet, due before maxAhead from the open window. What
@@ -241,25 +234,24 @@ func (w *wheel) refile(bucket *uint32, finer []uint32, shift uint, now int64) {
 
 // drain empties a bucket onto the end of to.
 func (w *wheel) drain(bucket *uint32, to []wait) []wait {
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		to = append(to, c.waits[:c.count]...)
-		number = w.release(number, c)
+	for *bucket != 0 {
+		chunk, count := w.chunk(*bucket)
+		to = append(to, chunk[1:count]...)
+		w.release(bucket, chunk)
 	}
-	*bucket = 0
 	return to
 }
 
-// release frees a chunk and gives the next of its bucket.
-func (w *wheel) release(number uint32, c *chunk) (next uint32) {
-	next = c.next
-	c.next, w.free = w.free, number
-	return next
+// release frees the last chunk of a bucket.
+func (w *wheel) release(bucket *uint32, chunk []wait) {
+	first := (*bucket - 1) &^ (1<<chunkShift - 1)
+	*bucket = chunk[0].due
+	chunk[0].due, w.free = w.free, first
 }
 
 // bytes is how much memory the wheel has.
 func (w *wheel) bytes() int64 {
 	const waitBytes, lateBytes, numberBytes = 16, 24, 4
-	return int64(len(w.chunks))<<chunkShift*(chunkWaits*waitBytes+2*numberBytes) +
+	return int64(w.made)*waitBytes +
 		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare)+len(w.line.waits))*waitBytes + int64(cap(w.late))*lateBytes
 }

@@ -16,7 +16,7 @@ func TestTheWheelIsInOrder(t *testing.T) {
 		together int // of 200 are due at once
 	}{{0.001, 60_000, 1}, {70, 60_000, 1}, {0.1, 4, 100}, {4000, 60_000, 200}, {9000, 60_000, 200}} {
 		const refs, begin = 300, 1_000_000_007
-		w := newWheel(begin, setting.perMS, setting.least)
+		w := newWheel(begin, setting.perMS, setting.least, refs)
 		stream := random.At(random.Key(uint64(w.shift), 0, 0), 0)
 		var waiting []lateWait
 		together := int64(begin)
