@@ -89,9 +89,12 @@ type Fleet struct {
 	refused bool   // some session was, at some time
 	now     int64
 	kind    viewing.EventType
-	telling kept  // of an upload; else it is no event
-	fetched int64 // window
-	touched uint32
+	telling kept // of an upload; else it is no event
+
+	fetched     int64    // window
+	accountsDue []uint32 // with a turn in it
+	turnsDue    []uint32 // slots
+	touched     uint32   // what is read only to be at hand
 }
 
 // NewFleet builds the devices of p and runs their plan up to options.StartMS.

@@ -68,19 +68,23 @@ func (f *Fleet) keepalive(next *wait, due int64) (device uint32, told bool) {
 // once: one after another, each would wait for memory.
 func (f *Fleet) fetch() {
 	f.fetched = f.wheel.window
+	accounts, turns := f.accountsDue[:0], f.turnsDue[:0]
 	for _, each := range f.wheel.open {
 		switch {
 		case each.ref&arrivalTag != 0:
-			f.touched += f.accounts[each.ref&indexMask].arrivals
+			accounts = append(accounts, uint32(each.ref&indexMask))
 		case each.due == each.turn:
-			f.touched += f.sittings.at(uint32(each.ref)).account
+			turns = append(turns, uint32(each.ref))
 		}
 	}
-	for _, each := range f.wheel.open {
-		if each.due == each.turn && each.ref&arrivalTag == 0 {
-			f.touched += f.accounts[f.sittings.at(uint32(each.ref)).account].playing
-		}
+	for _, slot := range turns {
+		accounts = append(accounts, f.sittings.at(slot).account)
 	}
+	touched := uint32(0)
+	for _, account := range accounts {
+		touched += f.accounts[account].playing
+	}
+	f.accountsDue, f.turnsDue, f.touched = accounts, turns, touched
 }
 
 // step does what is due, which is no keepalive; not ok when no event tells it.
