@@ -5,52 +5,47 @@ import "math"
 const leastLine = 1 << 10 // waits
 
 // nothing is when nothing is due.
-const nothing = math.MaxInt64
+var nothing = moment{due: math.MaxInt64}
 
 // line is waits in the order in which they came, which is that of (due, rank): what is
 // pushed one and the same time ahead, as keepalives are. Nothing is allocated once it
 // has room for all that ever waited in it.
 type line struct {
-	waits    []wait // a ring, its length a power of two
-	taken    uint32 // ever
-	filed    uint32 // ever
-	firstDue int64  // nothing: it is empty
-	lastDue  int64  // nothing: it is empty
+	waits []wait // a ring, its length a power of two
+	taken uint32 // ever
+	filed uint32 // ever
+	first moment // nothing: it is empty
+	last  moment // if it is not
 }
 
-func (l *line) first() *wait { return &l.waits[l.taken&uint32(len(l.waits)-1)] }
+func (l *line) at(number uint32) *wait { return &l.waits[number&uint32(len(l.waits)-1)] }
 
 // push puts a wait at the end, if it is due there.
 func (l *line) push(each wait, due int64) bool {
-	if due <= l.lastDue && !l.follows(each, due) {
+	when := moment{due, each.rank()}
+	if l.taken == l.filed {
+		l.first = when
+	} else if !l.last.before(when) {
 		return false
 	}
 	if l.filed-l.taken == uint32(len(l.waits)) {
 		l.grow()
 	}
-	l.waits[l.filed&uint32(len(l.waits)-1)] = each
+	*l.at(l.filed) = each
 	l.filed++
-	l.lastDue = due
+	l.last = when
 	return true
-}
-
-// follows says whether a wait that is due no later than the last is due after it.
-func (l *line) follows(each wait, due int64) bool {
-	if l.taken == l.filed {
-		l.firstDue = due
-		return true
-	}
-	return due == l.lastDue && each.rank() > l.waits[(l.filed-1)&uint32(len(l.waits)-1)].rank()
 }
 
 // pop takes the first, of which there is one.
 func (l *line) pop() *wait {
-	taken := l.first()
+	taken := l.at(l.taken)
 	l.taken++
 	if l.taken == l.filed {
-		l.firstDue, l.lastDue = nothing, nothing
+		l.first = nothing
 	} else {
-		l.firstDue = whole(l.firstDue, l.first().due)
+		next := l.at(l.taken)
+		l.first = moment{whole(l.first.due, next.due), next.rank()}
 	}
 	return taken
 }

@@ -22,9 +22,9 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 		if f.ended {
 			f.release()
 		}
-		if due := f.wheel.line.firstDue; due < f.wheel.bound && due <= int64(until) {
-			if device, told := f.keepalive(f.wheel.line.pop(), due); told {
-				return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
+		if first := f.wheel.line.first; first.before(f.wheel.bound) && first.due <= int64(until) {
+			if device, told := f.keepalive(f.wheel.line.pop(), first.due); told {
+				return Step{viewing.Millis(first.due), int32(device), viewing.Keepalive}, true
 			}
 			continue
 		}

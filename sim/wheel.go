@@ -37,14 +37,22 @@ const (
 )
 
 // rank orders what is due in the same millisecond: by account, and there by device.
-func (w wait) rank() uint64 {
-	if w.ref&arrivalTag != 0 {
-		return uint64(w.device) << 1
-	}
-	return uint64(w.device)<<1 | 1
-}
+func (w wait) rank() uint64 { return uint64(w.device)<<1 | uint64(^w.ref>>31) }
 
 func compareRanks(a, b wait) int { return cmp.Compare(a.rank(), b.rank()) }
+
+// moment is when something is due, and its rank then.
+type moment struct {
+	due  int64
+	rank uint64
+}
+
+// before compares without a branch, which nobody could predict.
+func (m moment) before(other moment) bool {
+	_, borrow := bits.Sub64(m.rank, other.rank, 0)
+	_, borrow = bits.Sub64(uint64(m.due), uint64(other.due), borrow)
+	return borrow != 0
+}
 
 // wheel orders what waits by (due, rank): a hierarchical timing wheel (Varghese and
 // Lauck 1987) whose buckets are chunks of waits, and whose current window is sorted
@@ -70,8 +78,8 @@ type wheel struct {
 	counts []uint32
 	spare  []wait
 
-	bound    int64 // nothing but in the line is due before
-	fromLate bool  // what is first of open and late is late's
+	bound    moment // nothing but in the line is before
+	fromLate bool   // what is first of open and late is late's
 }
 
 // newWheel holds nothing, and nothing before begin. perMS is how many waits will be
@@ -83,7 +91,7 @@ func newWheel(begin int64, perMS float64, least int64, waits int) *wheel {
 	return &wheel{
 		slabShift: slabShift(waits, leastShift), made: 1 << chunkShift,
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
-		counts: make([]uint32, 1<<shift), bound: (begin>>shift + 1) << shift, line: line{firstDue: nothing, lastDue: nothing},
+		counts: make([]uint32, 1<<shift), bound: moment{due: (begin>>shift + 1) << shift}, line: line{first: nothing},
 	}
 }
 
@@ -150,21 +158,22 @@ func (w *wheel) pushFar(each wait, due int64) {
 // pop takes the first that is due at or before until. What it points to is the
 // caller's until the next call of the wheel.
 func (w *wheel) pop(until int64) (each *wait, due int64) {
-	for w.used() && w.line.firstDue >= w.bound {
-		if w.bound > until {
+	for w.used() && !w.line.first.before(w.bound) {
+		if w.bound.due > until {
 			return nil, 0
 		}
 		w.advance()
 	}
-	if due = min(w.bound, w.line.firstDue); due > until {
+	inLine := w.line.first.before(w.bound)
+	if due = min(w.line.first.due, w.bound.due); due > until {
 		return nil, 0
 	}
-	if w.line.firstDue < w.bound || w.line.firstDue == w.bound && w.line.first().rank() < w.first().rank() {
+	switch {
+	case inLine:
 		return w.line.pop(), due
-	}
-	if w.fromLate {
+	case w.fromLate:
 		each = w.popLate()
-	} else {
+	default:
 		each = &w.open[w.taken]
 		w.taken++
 	}
@@ -175,26 +184,18 @@ func (w *wheel) pop(until int64) (each *wait, due int64) {
 // used says whether nothing is left of the open window.
 func (w *wheel) used() bool { return w.taken == len(w.open) && len(w.late) == 0 }
 
-// first is what is due first of the open window.
-func (w *wheel) first() *wait {
-	if w.fromLate {
-		return &w.late[0].wait
-	}
-	return &w.open[w.taken]
-}
-
 // findFirst finds what is due first of the open window, or else when the next one begins.
 func (w *wheel) findFirst() {
-	w.bound, w.fromLate = (w.window+1)<<w.shift, false
+	w.bound, w.fromLate = moment{due: (w.window + 1) << w.shift}, false
 	if w.taken < len(w.open) {
-		w.bound = whole(w.window<<w.shift, w.open[w.taken].due)
+		first := &w.open[w.taken]
+		w.bound = moment{whole(w.window<<w.shift, first.due), first.rank()}
 	}
 	if len(w.late) == 0 {
 		return
 	}
-	late := &w.late[0]
-	if w.taken == len(w.open) || late.due < w.bound || late.due == w.bound && late.rank() < w.open[w.taken].rank() {
-		w.bound, w.fromLate = late.due, true
+	if late := (moment{w.late[0].due, w.late[0].rank()}); w.taken == len(w.open) || late.before(w.bound) {
+		w.bound, w.fromLate = late, true
 	}
 }
 
