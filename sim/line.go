@@ -44,10 +44,30 @@ func (l *line) pop() *wait {
 	if l.taken == l.filed {
 		l.first = nothing
 	} else {
-		next := l.at(l.taken)
-		l.first = moment{whole(l.first.due, next.due), next.rank()}
+		l.findFirst()
 	}
 	return taken
+}
+
+func (l *line) findFirst() {
+	first := l.at(l.taken)
+	l.first = moment{whole(l.first.due, first.due), first.rank()}
+}
+
+// again takes the first and puts it at the end, if it is due there.
+func (l *line) again(due int64) bool {
+	when := moment{due, l.first.rank}
+	if !l.last.before(when) {
+		return false
+	}
+	each := *l.at(l.taken)
+	each.due = uint32(due)
+	*l.at(l.filed) = each
+	l.taken++
+	l.filed++
+	l.last = when
+	l.findFirst()
+	return true
 }
 
 func (l *line) grow() {

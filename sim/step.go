@@ -23,7 +23,7 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 			f.release()
 		}
 		if first := f.wheel.line.first; first.before(f.wheel.bound) && first.due <= int64(until) {
-			if device, told := f.keepalive(f.wheel.line.pop(), first.due); told {
+			if device, told := f.keepalive(first.due); told {
 				return Step{viewing.Millis(first.due), int32(device), viewing.Keepalive}, true
 			}
 			continue
@@ -35,33 +35,47 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 		if f.wheel.window != f.fetched {
 			f.fetch()
 		}
+		f.now, f.current = due, uint32(next.ref)
 		if next.due == next.turn {
-			f.now, f.current = due, uint32(next.ref)
 			if step, ok = f.step(*next); ok {
 				return step, true
 			}
 			continue
 		}
-		if device, told := f.keepalive(next, due); told {
+		device := next.device
+		f.fileKeepalive(*next)
+		if f.tellsKeepalive() {
 			return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
 		}
 	}
 }
 
-// keepalive takes the step of a keepalive, and files the next one of its sitting, or its turn.
-func (f *Fleet) keepalive(next *wait, due int64) (device uint32, told bool) {
-	f.now, f.current, f.kind, f.telling.kind = due, uint32(next.ref), viewing.Keepalive, 0
-	each := *next
-	due += int64(f.keepaliveMS)
+// keepalive takes the first keepalive of the line, whose next is due at the end of it.
+func (f *Fleet) keepalive(due int64) (device uint32, told bool) {
+	line := &f.wheel.line
+	first := line.at(line.taken)
+	f.now, f.current, device = due, uint32(first.ref), first.device
+	next := due + int64(f.keepaliveMS)
+	if next >= whole(due, first.turn) || !line.again(next) {
+		f.fileKeepalive(*line.pop())
+	}
+	return device, f.tellsKeepalive()
+}
+
+// fileKeepalive files the next keepalive of the sitting that each was one of, or its turn.
+func (f *Fleet) fileKeepalive(each wait) {
+	due := f.now + int64(f.keepaliveMS)
 	if turn := whole(f.now, each.turn); due >= turn {
 		f.wheel.push(each, turn)
-	} else {
-		each.due = uint32(due)
-		if !f.wheel.line.push(each, due) {
-			f.wheel.push(each, due)
-		}
+		return
 	}
-	return each.device, !f.refused || !f.sittings.at(f.current).has(denied)
+	f.wheel.pushInLine(each, due)
+}
+
+// tellsKeepalive says whether the keepalive of the current sitting is told.
+func (f *Fleet) tellsKeepalive() bool {
+	f.kind, f.telling.kind = viewing.Keepalive, 0
+	return !f.refused || !f.sittings.at(f.current).has(denied)
 }
 
 // fetch has the processor bring what the turns of the open window will look at, all at
