@@ -77,7 +77,7 @@ type Fleet struct {
 	accounts []account
 	devices  int
 	sittings sittings
-	wheel    *wheel
+	wheel    wheel
 	active   int
 
 	uploads      map[uint32]*upload // by slot of a sitting
@@ -126,7 +126,7 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 	}
 	f.arrivals = newArrivals(f.model, options.Sittings.shape)
 	playing := f.playing()
-	f.wheel = newWheel(int64(options.StartMS), playing/float64(options.KeepaliveMS), options.KeepaliveMS, len(f.accounts)+int(playing))
+	f.wheel = *newWheel(int64(options.StartMS), playing/float64(options.KeepaliveMS), options.KeepaliveMS, len(f.accounts)+int(playing))
 	f.sittings.shift = slabShift(int(playing), leastSittings)
 	f.settle(&options)
 	return f

@@ -54,20 +54,15 @@ func (l *line) findFirst() {
 	l.first = moment{whole(l.first.due, first.due), first.rank()}
 }
 
-// again takes the first and puts it at the end, if it is due there.
-func (l *line) again(due int64) bool {
-	when := moment{due, l.first.rank}
-	if !l.last.before(when) {
-		return false
-	}
+// again takes the first and puts it at the end, where it is next.
+func (l *line) again(next moment) {
 	each := *l.at(l.taken)
-	each.due = uint32(due)
+	each.due = uint32(next.due)
 	*l.at(l.filed) = each
 	l.taken++
 	l.filed++
-	l.last = when
+	l.last = next
 	l.findFirst()
-	return true
 }
 
 func (l *line) grow() {

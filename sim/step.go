@@ -22,9 +22,10 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 		if f.ended {
 			f.release()
 		}
-		if first := f.wheel.line.first; first.before(f.wheel.bound) && first.due <= int64(until) {
-			if device, told := f.keepalive(first.due); told {
-				return Step{viewing.Millis(first.due), int32(device), viewing.Keepalive}, true
+		if line := &f.wheel.line; line.first.before(f.wheel.bound) && line.first.due <= int64(until) {
+			step = Step{viewing.Millis(line.first.due), int32(line.at(line.taken).device), viewing.Keepalive}
+			if f.keepalive(); f.tellsKeepalive() {
+				return step, true
 			}
 			continue
 		}
@@ -51,15 +52,16 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 }
 
 // keepalive takes the first keepalive of the line, whose next is due at the end of it.
-func (f *Fleet) keepalive(due int64) (device uint32, told bool) {
+func (f *Fleet) keepalive() {
 	line := &f.wheel.line
 	first := line.at(line.taken)
-	f.now, f.current, device = due, uint32(first.ref), first.device
-	next := due + int64(f.keepaliveMS)
-	if next >= whole(due, first.turn) || !line.again(next) {
+	f.now, f.current = line.first.due, uint32(first.ref)
+	next := moment{f.now + int64(f.keepaliveMS), line.first.rank}
+	if next.due >= whole(f.now, first.turn) || !line.last.before(next) {
 		f.fileKeepalive(*line.pop())
+		return
 	}
-	return device, f.tellsKeepalive()
+	line.again(next)
 }
 
 // fileKeepalive files the next keepalive of the sitting that each was one of, or its turn.
