@@ -94,6 +94,7 @@ type Fleet struct {
 	fetched     int64    // window
 	accountsDue []uint32 // with a turn in it
 	turnsDue    []uint32 // slots
+	toldUntil   uint32   // number of a keepalive in the line, up to which sittings were fetched
 	touched     uint32   // what is read only to be at hand
 }
 

@@ -9,6 +9,7 @@ import (
 // account), and says whose it is; not ok when there is none. It is Advance and Event.
 func (f *Fleet) Next(until viewing.Millis, e *viewing.Event) (step Step, ok bool) {
 	if step, ok = f.Advance(until); ok {
+		f.fetchTold()
 		f.Event(e)
 	}
 	return step, ok
@@ -101,6 +102,24 @@ func (f *Fleet) fetch() {
 		touched += f.accounts[account].playing
 	}
 	f.accountsDue, f.turnsDue, f.touched = accounts, turns, touched
+}
+
+// toldAtOnce is for how many keepalives what tells them is fetched at once.
+const toldAtOnce = 32
+
+// fetchTold has the processor bring the sittings of the next keepalives in the line, all at
+// once, as fetch does.
+func (f *Fleet) fetchTold() {
+	line := &f.wheel.line
+	if int32(line.taken-f.toldUntil) < 0 {
+		return
+	}
+	f.toldUntil = line.taken + min(line.filed-line.taken, toldAtOnce)
+	touched := uint32(0)
+	for n := line.taken; n != f.toldUntil; n++ {
+		touched += f.sittings.at(uint32(line.at(n).ref)).account
+	}
+	f.touched = touched
 }
 
 // step does what is due, which is no keepalive; not ok when no event tells it.
