@@ -76,7 +76,6 @@ type wheel struct {
 	late   []lateWait
 	line   line
 	counts []uint32
-	spare  []wait
 
 	bound    moment // nothing but in the line is before
 	fromLate bool   // what is first of open and late is late's
@@ -227,20 +226,13 @@ func (w *wheel) pushInLine(each wait, due int64) {
 
 // refile files what waits in a bucket in finer ones, those of shift.
 func (w *wheel) refile(bucket *uint32, finer []uint32, shift uint, now int64) {
-	w.spare = w.drain(bucket, w.spare[:0])
-	for _, each := range w.spare {
-		w.add(&finer[whole(now, each.due)>>shift&int64(len(finer)-1)], each)
-	}
-}
-
-// drain empties a bucket onto the end of to.
-func (w *wheel) drain(bucket *uint32, to []wait) []wait {
 	for *bucket != 0 {
 		chunk, count := w.chunk(*bucket)
-		to = append(to, chunk[1:count]...)
+		for _, each := range chunk[1:count] {
+			w.add(&finer[whole(now, each.due)>>shift&int64(len(finer)-1)], each)
+		}
 		w.release(bucket, chunk)
 	}
-	return to
 }
 
 // release frees the last chunk of a bucket.
@@ -254,5 +246,5 @@ func (w *wheel) release(bucket *uint32, chunk []wait) {
 func (w *wheel) bytes() int64 {
 	const waitBytes, lateBytes, numberBytes = 16, 24, 4
 	return int64(w.made)*waitBytes +
-		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare)+len(w.line.waits))*waitBytes + int64(cap(w.late))*lateBytes
+		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+len(w.line.waits))*waitBytes + int64(cap(w.late))*lateBytes
 }
