@@ -5,93 +5,96 @@ import (
 	"github.com/playhead-load/playhead/sim/random"
 )
 
-// arrive begins the sitting that is due at an account, and plans the next one. Not
+// arrive begins the sitting that is due at an account, and gives its next arrival. Not
 // begun: there is none, or its device or every profile of the household is busy.
-func (f *Fleet) arrive(r ref, due int64) (begun bool) {
+func (f *Fleet) arrive(r ref, due int64) (begun bool, next wait, nextDue int64) {
 	i := uint32(r & indexMask)
-	owner := f.population.Account(f.first + int(i))
 	if r&laterTag == 0 {
-		begun = f.sitDown(i, &owner, due)
+		begun = f.sitDown(i, due)
 	}
-	f.planArrival(i, &owner, due)
-	return begun
+	next, nextDue = f.nextArrival(i, due)
+	return begun, next, nextDue
 }
 
-// planArrival draws when the account's next sitting is due.
-func (f *Fleet) planArrival(i uint32, owner *population.Account, now int64) {
+// nextArrival draws when the account's next sitting is due.
+func (f *Fleet) nextArrival(i uint32, now int64) (arrival wait, due int64) {
 	var loads [population.MaxDevices]float64
-	stream := f.arrival(i)
-	f.accounts[i].arrivals++
-	at, found := f.arrivals.next(f.loads(owner, &loads), f.offset(owner), now, &stream)
+	account := &f.accounts[i]
+	stream := random.At(random.Hash(f.arriving.Key(uint64(f.first)+uint64(i)), account.arrivals), 0)
+	account.arrivals++
+	due, found := f.arrivals.next(f.loads(account.home, &loads), f.offset(account.home), now, &stream)
 	r := arrivalTag | ref(i)
 	if !found {
 		r |= laterTag
 	}
-	f.wheel.push(wait{turn: uint32(at), device: f.devices[i], ref: r}, at)
+	return wait{turn: uint32(due), device: account.device, ref: r}, due
 }
 
-func (f *Fleet) arrival(i uint32) random.Stream {
-	key := f.arriving.Key(uint64(f.first) + uint64(i))
-	return random.At(random.Hash(key, f.accounts[i].arrivals), 0)
-}
-
-func (f *Fleet) loads(owner *population.Account, loads *[population.MaxDevices]float64) []float64 {
-	for k, device := range owner.Devices() {
-		loads[k] = f.population.Load(device.Kind, owner.Profiles)
+func (f *Fleet) loads(h home, loads *[population.MaxDevices]float64) []float64 {
+	count := 0
+	for devices := h.devices(); devices != 0; devices &= devices - 1 {
+		_, kind := firstDevice(devices)
+		loads[count] = f.population.Load(kind, h.profiles())
+		count++
 	}
-	return loads[:len(owner.Devices())]
+	return loads[:count]
 }
 
-func (f *Fleet) offset(owner *population.Account) int64 {
-	return int64(f.model.Zones[owner.Zone].OffsetMinutes) * minuteMS
+func (f *Fleet) offset(h home) int64 {
+	return int64(f.model.Zones[h.zone()].OffsetMinutes) * minuteMS
 }
 
 // sitDown begins a sitting of a profile that plays on no other device of the
 // household, on a device that is idle.
-func (f *Fleet) sitDown(i uint32, owner *population.Account, due int64) (begun bool) {
+func (f *Fleet) sitDown(i uint32, due int64) (begun bool) {
 	var loads [population.MaxDevices]float64
-	number := f.accounts[i].arrivals
+	account := &f.accounts[i]
+	number := account.arrivals
 	stream := random.At(f.sittingKey(i, number), sittingNumber)
-	at, live := f.arrivals.which(f.loads(owner, &loads), f.offset(owner), due, &stream)
-	device := owner.Devices()[at]
-	taken := f.taken(i, f.devices[i]+uint32(at), device.Household)
+	at, live := f.arrivals.which(f.loads(account.home, &loads), f.offset(account.home), due, &stream)
+	household, kind := account.home.device(at)
+	taken := f.taken(account, account.device+uint32(at), household)
 	if taken == allTaken {
 		return false
 	}
-	profile := uint8(0)
-	first := stream.Intn(owner.Profiles)
-	for k := range owner.Profiles {
-		if p := uint8(1 + (first+k)%owner.Profiles); taken&(1<<p) == 0 {
-			profile = p
-			break
-		}
-	}
+	profile := freeProfile(taken, account.home.profiles(), &stream)
 	if profile == 0 {
 		return false
 	}
 	f.current = f.sittings.take()
 	s := f.sittings.at(f.current)
 	*s = sitting{
-		start: due, account: i, device: f.devices[i] + uint32(at), number: number,
-		who: newWho(profile, device.Household, device.Kind), place: uint8(owner.Zone) << stateBits,
-		next: f.accounts[i].playing,
+		start: due, account: i, device: account.device + uint32(at), number: number,
+		who: newWho(profile, household, kind), place: uint8(account.home.zone()) << stateBits,
+		next: account.playing,
 	}
-	f.accounts[i].playing = f.current + 1
+	account.playing = f.current + 1
 	views := random.At(f.viewKey(s), 0)
 	if live {
 		f.kind = f.join(s, due, &views)
 	} else {
-		if !f.quiet && stream.Chance(f.model.Devices[device.Kind].Offline) {
+		if !f.quiet && stream.Chance(f.model.Devices[kind].Offline) {
 			s.view = offlineView
 			views = random.At(f.viewKey(s), 0)
 		}
-		f.kind = f.sit(s, &f.accounts[i].shelf, &views)
+		f.kind = f.sit(s, &account.shelf, &views)
 	}
 	f.hold(s, &views)
 	s.drawn = uint16(views.Counter())
 	f.count(false, s.inProgress())
 	f.file(f.current, s)
 	return true
+}
+
+// freeProfile draws one of the profiles, of those not taken; 0: they all are.
+func freeProfile(taken uint8, profiles int, stream *random.Stream) uint8 {
+	first := stream.Intn(profiles)
+	for k := range profiles {
+		if p := uint8(1 + (first+k)%profiles); taken&(1<<p) == 0 {
+			return p
+		}
+	}
+	return 0
 }
 
 // sittingNumber is of what a sitting's key gives beside the keys of its views.
@@ -101,8 +104,8 @@ const allTaken = 1<<8 - 1
 
 // taken has a bit for each profile that plays on a device of the household; all of
 // them if the device itself is busy.
-func (f *Fleet) taken(i, device uint32, household uint8) (profiles uint8) {
-	for slot := f.accounts[i].playing; slot != 0; {
+func (f *Fleet) taken(account *account, device uint32, household uint8) (profiles uint8) {
+	for slot := account.playing; slot != 0; {
 		s := f.sittings.at(slot - 1)
 		if s.device == device {
 			return allTaken

@@ -8,10 +8,9 @@
 package sim
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 
 	"github.com/playhead-load/playhead/sim/population"
@@ -26,10 +25,6 @@ const (
 	sampleDomain    = 4
 	memoryDomain    = 5
 )
-
-// preRollMS is how long the plan runs before the fleet's beginning: hardly a
-// sitting is longer.
-const preRollMS = 5 * hourMS
 
 // FleetOptions say when and how a fleet plays.
 type FleetOptions struct {
@@ -55,11 +50,14 @@ type Step struct {
 	Type   viewing.EventType
 }
 
-// account is what a fleet keeps of an account while nobody there plays.
+// account is what a fleet keeps of an account while nobody there plays: 32 bytes, half
+// a cache line.
 type account struct {
 	arrivals uint32 // drawn so far
 	playing  uint32 // the first of its sittings: slot + 1
 	shelf    shelf
+	device   uint32 // the first of its
+	home     home
 }
 
 // Fleet is the devices of a population in motion. It is not safe for
@@ -77,9 +75,9 @@ type Fleet struct {
 
 	first    int // account of the population that is the fleet's account 0
 	accounts []account
-	devices  []uint32 // of each account its first, and at the end how many
+	devices  int
 	sittings sittings
-	wheel    *wheel
+	wheel    wheel
 	active   int
 
 	uploads      map[uint32]*upload // by slot of a sitting
@@ -91,9 +89,13 @@ type Fleet struct {
 	refused bool   // some session was, at some time
 	now     int64
 	kind    viewing.EventType
-	telling kept  // of an upload; else it is no event
-	fetched int64 // window
-	touched uint32
+	telling kept // of an upload; else it is no event
+
+	fetched     int64    // window
+	accountsDue []uint32 // with a turn in it
+	turnsDue    []uint32 // slots
+	toldUntil   uint32   // number of a keepalive in the line, up to which sittings were fetched
+	touched     uint32   // what is read only to be at hand
 }
 
 // NewFleet builds the devices of p and runs their plan up to options.StartMS.
@@ -119,20 +121,15 @@ func NewFleet(p *population.Population, options FleetOptions) *Fleet {
 		first:          first,
 		accounts:       inHugePages(make([]account, end-first)),
 		uploads:        map[uint32]*upload{},
-		devices:        inHugePages(make([]uint32, end-first+1)),
 	}
 	if options.Sittings == nil {
 		options.Sittings = MeasureSittings(p)
 	}
 	f.arrivals = newArrivals(f.model, options.Sittings.shape)
-	begin := int64(options.StartMS) - preRollMS
-	f.wheel = newWheel(begin, f.eventsPerMS(), options.KeepaliveMS)
-	progress := options.Progress
-	if progress == nil {
-		progress = func(float64) {}
-	}
-	f.settle(options.Sittings.left, begin, random.NewFamily(options.Seed, memoryDomain), progress)
-	f.preRoll(int64(options.StartMS), options.WarmUpMS, progress)
+	playing := f.playing()
+	f.wheel = *newWheel(int64(options.StartMS), playing/float64(options.KeepaliveMS), options.KeepaliveMS, len(f.accounts)+int(playing))
+	f.sittings.shift = slabShift(int(playing), leastSittings)
+	f.settle(&options)
 	return f
 }
 
@@ -159,80 +156,9 @@ func (s Segment) of(accounts int) (first, end int) {
 	return accounts * (s.Part - 1) / s.Of, accounts * s.Part / s.Of
 }
 
-// eventsPerMS is about how many events there are in a millisecond of the day's mean.
-func (f *Fleet) eventsPerMS() float64 {
-	streams := f.model.MeanStreams.Value / f.model.Members.Value * float64(len(f.accounts))
-	return streams / float64(f.keepaliveMS)
-}
-
-// How NewFleet tells how far it is.
-const (
-	settledShare    = 0.3     // of its time, about, goes into settling
-	settledAtOnce   = 1 << 18 // accounts
-	preRolledAtOnce = 2 * minuteMS
-)
-
-// settle gives each account its devices, what some viewer of the sample has left
-// half-way, and its first sitting.
-func (f *Fleet) settle(left []bookmark, begin int64, memories random.Family, progress func(float64)) {
-	count := 0
-	for i := range f.accounts {
-		if i%settledAtOnce == 0 {
-			progress(settledShare * float64(i) / float64(len(f.accounts)))
-		}
-		account := f.population.Account(f.first + i)
-		f.devices[i] = uint32(count)
-		count += len(account.Devices())
-		stream := random.At(memories.Key(uint64(f.first+i)), 0)
-		for profile := uint8(1); int(profile) <= min(account.Profiles, len(shelf{})); profile++ {
-			remembered := left[stream.Intn(len(left))]
-			if remembered.title == 0 {
-				continue
-			}
-			remembered.viewer, remembered.known = newWho(profile, 0, 0).viewer(), false
-			f.accounts[i].shelf.put(remembered)
-		}
-		f.planArrival(uint32(i), &account, begin)
-	}
-	if count > math.MaxInt32 {
-		panic(errors.New("sim: more devices than an int32 can number"))
-	}
-	f.devices[len(f.accounts)] = uint32(count)
-}
-
-// preRoll plays the hours before start without telling anybody, then gives each
-// playback in progress a moment in the warm-up at which it is announced.
-func (f *Fleet) preRoll(start, warmUpMS int64, progress func(float64)) {
-	f.quiet = true
-	for left := int64(preRollMS); left > 0; left -= preRolledAtOnce {
-		progress(1 - (1-settledShare)*float64(left)/preRollMS)
-		f.Advance(viewing.Millis(start - left))
-	}
-	f.Advance(viewing.Millis(start - 1))
-	f.quiet = false
-	f.wheel.forget(func(each wait) bool { return each.ref&arrivalTag == 0 })
-	rampMS := warmUpMS
-	if keepalive := int64(f.keepaliveMS); rampMS > keepalive {
-		rampMS -= rampMS % keepalive // a part of an interval would be a wave in the keepalives that does not end
-	}
-	for i := range f.accounts {
-		for slot := f.accounts[i].playing; slot != 0; {
-			s := f.sittings.at(slot - 1)
-			if s.inProgress() {
-				f.introduce(s, start, rampMS)
-			}
-			f.file(slot-1, s)
-			slot = s.next
-		}
-	}
-}
-
-// introduce plans when a playback that began before the fleet is announced.
-func (f *Fleet) introduce(s *sitting, start, rampMS int64) {
-	stream := random.At(f.viewKey(s), uint32(s.drawn))
-	after := int64(stream.Float64() * float64(rampMS))
-	s.drawn = uint16(stream.Counter())
-	s.keepalive = int32(start + after - s.start)
+// playing is about how many playbacks are in progress, mean over the day.
+func (f *Fleet) playing() float64 {
+	return f.model.MeanStreams.Value / f.model.Members.Value * float64(len(f.accounts))
 }
 
 // Denied says that the server refused that session: the device tells no more of
@@ -243,7 +169,9 @@ func (f *Fleet) Denied(device int32, session viewing.SessionID) {
 	if device < 0 || int(device) >= f.Devices() {
 		return
 	}
-	i, found := slices.BinarySearch(f.devices[:len(f.accounts)], uint32(device))
+	i, found := slices.BinarySearchFunc(f.accounts, uint32(device), func(a account, device uint32) int {
+		return cmp.Compare(a.device, device)
+	})
 	if !found {
 		i--
 	}
@@ -259,7 +187,7 @@ func (f *Fleet) Denied(device int32, session viewing.SessionID) {
 }
 
 // Devices is the number of devices.
-func (f *Fleet) Devices() int { return int(f.devices[len(f.accounts)]) }
+func (f *Fleet) Devices() int { return f.devices }
 
 // Model is the population's that plays.
 func (f *Fleet) Model() *population.Model { return f.model }
@@ -303,7 +231,7 @@ func (f *Fleet) Active() int { return f.active }
 // Bytes is how much memory the fleet has for its devices: accounts, sittings and
 // what waits.
 func (f *Fleet) Bytes() int64 {
-	const accountBytes, deviceBytes, uploadBytes = 24, 4, 504
-	return int64(len(f.accounts))*(accountBytes+deviceBytes) + f.sittings.bytes() + f.wheel.bytes() +
+	const accountBytes, uploadBytes = 32, 504
+	return int64(len(f.accounts))*accountBytes + f.sittings.bytes() + f.wheel.bytes() +
 		int64(len(f.uploads)+len(f.spareUploads))*uploadBytes
 }

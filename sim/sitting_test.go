@@ -11,8 +11,8 @@ func TestSizes(t *testing.T) {
 		name      string
 		got, want uintptr
 	}{
-		{"sitting", unsafe.Sizeof(sitting{}), 64}, {"account", unsafe.Sizeof(account{}), 24},
-		{"wait", unsafe.Sizeof(wait{}), 16}, {"chunk", unsafe.Sizeof(chunk{}), 248},
+		{"sitting", unsafe.Sizeof(sitting{}), 64}, {"account", unsafe.Sizeof(account{}), 32},
+		{"wait", unsafe.Sizeof(wait{}), 16},
 		{"lateWait", unsafe.Sizeof(lateWait{}), 24}, {"upload", unsafe.Sizeof(upload{}), 496},
 	} {
 		if c.got != c.want {

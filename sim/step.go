@@ -9,6 +9,7 @@ import (
 // account), and says whose it is; not ok when there is none. It is Advance and Event.
 func (f *Fleet) Next(until viewing.Millis, e *viewing.Event) (step Step, ok bool) {
 	if step, ok = f.Advance(until); ok {
+		f.fetchTold()
 		f.Event(e)
 	}
 	return step, ok
@@ -21,6 +22,13 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 	for {
 		if f.ended {
 			f.release()
+		}
+		if line := &f.wheel.line; line.first.before(f.wheel.bound) && line.first.due <= int64(until) {
+			step = Step{viewing.Millis(line.first.due), int32(line.at(line.taken).device), viewing.Keepalive}
+			if f.keepalive(); f.tellsKeepalive() {
+				return step, true
+			}
+			continue
 		}
 		next, due := f.wheel.pop(int64(until))
 		if next == nil {
@@ -36,39 +44,90 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 			}
 			continue
 		}
-		f.kind, f.telling.kind = viewing.Keepalive, 0
 		device := next.device
 		f.fileKeepalive(*next)
-		if f.refused && f.sittings.at(f.current).has(denied) {
-			continue
+		if f.tellsKeepalive() {
+			return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
 		}
-		return Step{viewing.Millis(due), int32(device), viewing.Keepalive}, true
 	}
+}
+
+// keepalive takes the first keepalive of the line, whose next is due at the end of it.
+func (f *Fleet) keepalive() {
+	line := &f.wheel.line
+	first := line.at(line.taken)
+	f.now, f.current = line.first.due, uint32(first.ref)
+	next := moment{f.now + int64(f.keepaliveMS), line.first.rank}
+	if next.due >= whole(f.now, first.turn) || !line.last.before(next) {
+		f.fileKeepalive(*line.pop())
+		return
+	}
+	line.again(next)
+}
+
+// fileKeepalive files the next keepalive of the sitting that each was one of, or its turn.
+func (f *Fleet) fileKeepalive(each wait) {
+	due := f.now + int64(f.keepaliveMS)
+	if turn := whole(f.now, each.turn); due >= turn {
+		f.wheel.push(each, turn)
+		return
+	}
+	f.wheel.pushInLine(each, due)
+}
+
+// tellsKeepalive says whether the keepalive of the current sitting is told.
+func (f *Fleet) tellsKeepalive() bool {
+	f.kind, f.telling.kind = viewing.Keepalive, 0
+	return !f.refused || !f.sittings.at(f.current).has(denied)
 }
 
 // fetch has the processor bring what the turns of the open window will look at, all at
 // once: one after another, each would wait for memory.
 func (f *Fleet) fetch() {
 	f.fetched = f.wheel.window
+	accounts, turns := f.accountsDue[:0], f.turnsDue[:0]
 	for _, each := range f.wheel.open {
 		switch {
 		case each.ref&arrivalTag != 0:
-			f.touched += f.accounts[each.ref&indexMask].arrivals
+			accounts = append(accounts, uint32(each.ref&indexMask))
 		case each.due == each.turn:
-			f.touched += f.sittings.at(uint32(each.ref)).account
+			turns = append(turns, uint32(each.ref))
 		}
 	}
-	for _, each := range f.wheel.open {
-		if each.due == each.turn && each.ref&arrivalTag == 0 {
-			f.touched += f.accounts[f.sittings.at(uint32(each.ref)).account].playing
-		}
+	for _, slot := range turns {
+		accounts = append(accounts, f.sittings.at(slot).account)
 	}
+	touched := uint32(0)
+	for _, account := range accounts {
+		touched += f.accounts[account].playing
+	}
+	f.accountsDue, f.turnsDue, f.touched = accounts, turns, touched
+}
+
+// toldAtOnce is for how many keepalives what tells them is fetched at once.
+const toldAtOnce = 32
+
+// fetchTold has the processor bring the sittings of the next keepalives in the line, all at
+// once, as fetch does.
+func (f *Fleet) fetchTold() {
+	line := &f.wheel.line
+	if int32(line.taken-f.toldUntil) < 0 {
+		return
+	}
+	f.toldUntil = line.taken + min(line.filed-line.taken, toldAtOnce)
+	touched := uint32(0)
+	for n := line.taken; n != f.toldUntil; n++ {
+		touched += f.sittings.at(uint32(line.at(n).ref)).account
+	}
+	f.touched = touched
 }
 
 // step does what is due, which is no keepalive; not ok when no event tells it.
 func (f *Fleet) step(next wait) (step Step, ok bool) {
 	if next.ref&arrivalTag != 0 {
-		if !f.arrive(next.ref, f.now) {
+		begun, arrival, due := f.arrive(next.ref, f.now)
+		f.wheel.push(arrival, due)
+		if !begun {
 			return step, false
 		}
 	} else {
@@ -84,18 +143,17 @@ func (f *Fleet) step(next wait) (step Step, ok bool) {
 	return Step{viewing.Millis(f.now), int32(s.device), f.kind}, true
 }
 
-// fileKeepalive files the next keepalive of the sitting that next was one of, or its turn.
-func (f *Fleet) fileKeepalive(next wait) {
-	due := f.now + int64(f.keepaliveMS)
-	if turn := whole(f.now, next.turn); due >= turn {
-		due = turn
-	}
-	f.wheel.push(next, due)
-}
-
 // file files what is due next in a sitting.
 func (f *Fleet) file(slot uint32, s *sitting) {
-	f.wheel.push(wait{turn: uint32(s.nextTurn()), device: s.device, ref: ref(slot)}, s.due())
+	if f.quiet { // preRoll looks at the sittings themselves
+		return
+	}
+	each, due := wait{turn: uint32(s.nextTurn()), device: s.device, ref: ref(slot)}, s.due()
+	if due == f.now+int64(f.keepaliveMS) {
+		f.wheel.pushInLine(each, due)
+		return
+	}
+	f.wheel.push(each, due)
 }
 
 // turnOf does what is due on the current sitting.

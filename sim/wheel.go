@@ -3,7 +3,6 @@ package sim
 import (
 	"cmp"
 	"math/bits"
-	"slices"
 )
 
 // A wheel's reach. Near windows are as wide as keeps one of them small; far ones are
@@ -16,8 +15,8 @@ const (
 
 	windowWaits = 4096 // in a near window, about
 	widestMS    = 1024
-	chunkWaits  = 15
-	chunkShift  = 10 // chunks are made 1024 at a time, and never moved
+	chunkShift  = 4 // log2 of a chunk's waits
+	leastShift  = 14
 )
 
 // wait is what waits in a wheel: 16 bytes, with all that a keepalive needs.
@@ -38,25 +37,27 @@ const (
 )
 
 // rank orders what is due in the same millisecond: by account, and there by device.
-func (w wait) rank() uint64 {
-	if w.ref&arrivalTag != 0 {
-		return uint64(w.device) << 1
-	}
-	return uint64(w.device)<<1 | 1
-}
+func (w wait) rank() uint64 { return uint64(w.device)<<1 | uint64(^w.ref>>31) }
 
 func compareRanks(a, b wait) int { return cmp.Compare(a.rank(), b.rank()) }
 
-// chunk is a piece of a bucket.
-type chunk struct {
-	next  uint32 // of the bucket; number + 1, 0 for none
-	count uint32
-	waits [chunkWaits]wait
+// moment is when something is due, and its rank then.
+type moment struct {
+	due  int64
+	rank uint64
+}
+
+// before compares without a branch, which nobody could predict.
+func (m moment) before(other moment) bool {
+	_, borrow := bits.Sub64(m.rank, other.rank, 0)
+	_, borrow = bits.Sub64(uint64(m.due), uint64(other.due), borrow)
+	return borrow != 0
 }
 
 // wheel orders what waits by (due, rank): a hierarchical timing wheel (Varghese and
 // Lauck 1987) whose buckets are chunks of waits, and whose current window is sorted
-// when it is opened. Everything is read and written in long runs, and nothing else is
+// when it is opened. A bucket is where its next wait goes; the first place of a chunk has,
+// as its due, where in the bucket's chunk before it the waits end, and 0 is an empty bucket. Everything is read and written in long runs, and nothing else is
 // looked up. Nothing is allocated once there are chunks enough for all that ever waited.
 type wheel struct {
 	shift uint // log2 of a near window's ms
@@ -64,75 +65,68 @@ type wheel struct {
 	far   [1 << (farBits - nearBits)]uint32
 	last  [1 << (lastBits - farBits)]uint32
 
-	chunks [][]chunk
-	free   uint32 // first of the free chunks, number + 1
+	places    [][]wait // slabs of chunks
+	slabShift uint
+	made      uint32 // places below were in a bucket at some time
+	free      uint32 // the first free chunk of those; each has the next where a bucket has the one before
 
 	window int64  // number of the open window, time >> shift
 	open   []wait // what is due in it, in order
 	taken  int    // of open
 	late   []lateWait
+	line   line
 	counts []uint32
-	spare  []wait
-}
 
-// lateWait was pushed into the window that was open.
-type lateWait struct {
-	due int64
-	wait
-}
-
-func compareLate(a, b lateWait) int {
-	return cmp.Or(cmp.Compare(a.due, b.due), compareRanks(a.wait, b.wait))
+	bound    moment // nothing but in the line is before
+	fromLate bool   // what is first of open and late is late's
 }
 
 // newWheel holds nothing, and nothing before begin. perMS is how many waits will be
-// due in a millisecond, least how soon most are due after they are pushed.
-func newWheel(begin int64, perMS float64, least int64) *wheel {
+// due in a millisecond, least how soon most are due after they are pushed, and waits
+// about how many there will be.
+func newWheel(begin int64, perMS float64, least int64, waits int) *wheel {
 	width := max(1, min(windowWaits/max(perMS, 1), float64(max(least/4, 1)), widestMS))
 	shift := uint(bits.Len64(uint64(width)) - 1)
 	return &wheel{
+		slabShift: slabShift(waits, leastShift), made: 1 << chunkShift,
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
-		counts: make([]uint32, 1<<shift),
+		counts: make([]uint32, 1<<shift), bound: moment{due: (begin>>shift + 1) << shift}, line: line{first: nothing},
 	}
 }
 
-func (w *wheel) chunk(number uint32) *chunk {
-	return &w.chunks[(number-1)>>chunkShift][(number-1)&(1<<chunkShift-1)]
+func (w *wheel) at(place uint32) *wait {
+	return &w.places[place>>w.slabShift][place&(1<<w.slabShift-1)]
+}
+
+// chunk is the chunk of a bucket whose next wait goes to place, and how many it has.
+func (w *wheel) chunk(place uint32) (chunk []wait, count uint32) {
+	first := (place - 1) &^ (1<<chunkShift - 1)
+	slab := w.places[first>>w.slabShift]
+	return slab[first&(1<<w.slabShift-1):][:1<<chunkShift], place - first
 }
 
 // add puts a wait into a bucket.
 func (w *wheel) add(bucket *uint32, each wait) {
-	var c *chunk
-	if *bucket != 0 {
-		c = w.chunk(*bucket)
+	if *bucket&(1<<chunkShift-1) == 0 {
+		*bucket = w.begin(*bucket)
 	}
-	if c == nil || c.count == chunkWaits {
-		*bucket, c = w.begin(*bucket)
-	}
-	c.waits[c.count] = each
-	c.count++
+	*w.at(*bucket) = each
+	*bucket++
 }
 
 // begin takes a free chunk for a bucket.
-func (w *wheel) begin(next uint32) (number uint32, c *chunk) {
-	if w.free == 0 {
-		w.grow()
+func (w *wheel) begin(before uint32) (place uint32) {
+	if place = w.free; place != 0 {
+		w.free = w.at(place).due
+	} else {
+		if w.made>>w.slabShift == uint32(len(w.places)) {
+			w.places = append(w.places, inHugePages(make([]wait, 1<<w.slabShift)))
+		}
+		place = w.made
+		w.made += 1 << chunkShift
 	}
-	number = w.free
-	c = w.chunk(number)
-	w.free = c.next
-	c.next, c.count = next, 0
-	return number, c
-}
-
-func (w *wheel) grow() {
-	made := inHugePages(make([]chunk, 1<<chunkShift))
-	w.chunks = append(w.chunks, made)
-	number := uint32(len(w.chunks)) << chunkShift
-	for i := range slices.Backward(made) {
-		made[i].next = w.free
-		w.free = number - uint32(len(made)-1-i)
-	}
+	w.at(place).due = before
+	return place + 1
 }
 
 // push files what does not wait yet, due before maxAhead from the open window. What
@@ -143,6 +137,7 @@ func (w *wheel) push(each wait, due int64) {
 	switch {
 	case at <= w.window:
 		w.pushLate(lateWait{due, each})
+		w.findFirst()
 	case at-w.window < int64(len(w.near)):
 		w.add(&w.near[at&int64(len(w.near)-1)], each)
 	default:
@@ -162,72 +157,45 @@ func (w *wheel) pushFar(each wait, due int64) {
 // pop takes the first that is due at or before until. What it points to is the
 // caller's until the next call of the wheel.
 func (w *wheel) pop(until int64) (each *wait, due int64) {
-	for w.taken == len(w.open) && len(w.late) == 0 {
-		if (w.window+1)<<w.shift > until {
+	for w.used() && !w.line.first.before(w.bound) {
+		if w.bound.due > until {
 			return nil, 0
 		}
 		w.advance()
 	}
-	if len(w.late) > 0 && (w.taken == len(w.open) || w.lateFirst()) {
-		if w.late[0].due > until {
-			return nil, 0
-		}
-		l := w.popLate()
-		return &l.wait, l.due
-	}
-	each = &w.open[w.taken]
-	if due = whole(w.window<<w.shift, each.due); due > until {
+	inLine := w.line.first.before(w.bound)
+	if due = min(w.line.first.due, w.bound.due); due > until {
 		return nil, 0
 	}
-	w.taken++
+	switch {
+	case inLine:
+		return w.line.pop(), due
+	case w.fromLate:
+		each = w.popLate()
+	default:
+		each = &w.open[w.taken]
+		w.taken++
+	}
+	w.findFirst()
 	return each, due
 }
 
-func (w *wheel) lateFirst() bool {
-	first := w.open[w.taken]
-	return compareLate(w.late[0], lateWait{whole(w.window<<w.shift, first.due), first}) < 0
-}
+// used says whether nothing is left of the open window.
+func (w *wheel) used() bool { return w.taken == len(w.open) && len(w.late) == 0 }
 
-func (w *wheel) pushLate(l lateWait) {
-	w.late = append(w.late, l)
-	at := len(w.late) - 1
-	for at > 0 {
-		above := (at - 1) / 2
-		if compareLate(w.late[above], l) <= 0 {
-			break
-		}
-		w.late[at] = w.late[above]
-		at = above
+// findFirst finds what is due first of the open window, or else when the next one begins.
+func (w *wheel) findFirst() {
+	w.bound, w.fromLate = moment{due: (w.window + 1) << w.shift}, false
+	if w.taken < len(w.open) {
+		first := &w.open[w.taken]
+		w.bound = moment{whole(w.window<<w.shift, first.due), first.rank()}
 	}
-	w.late[at] = l
-}
-
-// popLate takes the first of the heap, which it leaves behind the heap's end.
-func (w *wheel) popLate() *lateWait {
-	end := len(w.late) - 1
-	l := w.late[end]
-	w.late[end] = w.late[0]
-	at := 0
-	for {
-		below := 2*at + 1
-		if below >= end {
-			break
-		}
-		if below+1 < end && compareLate(w.late[below+1], w.late[below]) < 0 {
-			below++
-		}
-		if compareLate(l, w.late[below]) <= 0 {
-			break
-		}
-		w.late[at] = w.late[below]
-		at = below
+	if len(w.late) == 0 {
+		return
 	}
-	if end > 0 {
-		w.late[at] = l
+	if late := (moment{w.late[0].due, w.late[0].rank()}); w.taken == len(w.open) || late.before(w.bound) {
+		w.bound, w.fromLate = late, true
 	}
-	taken := &w.late[end]
-	w.late = w.late[:end]
-	return taken
 }
 
 // whole is the due whose low half is given, for what waits at now.
@@ -244,123 +212,39 @@ func (w *wheel) advance() {
 		w.refile(&w.far[now>>nearBits&int64(len(w.far)-1)], w.near, w.shift, now)
 	}
 	w.sort(&w.near[w.window&int64(len(w.near)-1)], uint32(now))
+	w.findFirst()
+}
+
+// pushInLine files what is due after all that was filed so: such waits are in order
+// without being sorted. What is not is pushed.
+func (w *wheel) pushInLine(each wait, due int64) {
+	each.due = uint32(due)
+	if !w.line.push(each, due) {
+		w.push(each, due)
+	}
 }
 
 // refile files what waits in a bucket in finer ones, those of shift.
 func (w *wheel) refile(bucket *uint32, finer []uint32, shift uint, now int64) {
-	w.spare = w.drain(bucket, w.spare[:0])
-	for _, each := range w.spare {
-		w.add(&finer[whole(now, each.due)>>shift&int64(len(finer)-1)], each)
+	for *bucket != 0 {
+		chunk, count := w.chunk(*bucket)
+		for _, each := range chunk[1:count] {
+			w.add(&finer[whole(now, each.due)>>shift&int64(len(finer)-1)], each)
+		}
+		w.release(bucket, chunk)
 	}
 }
 
-// drain empties a bucket onto the end of to.
-func (w *wheel) drain(bucket *uint32, to []wait) []wait {
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		to = append(to, c.waits[:c.count]...)
-		number = w.release(number, c)
-	}
-	*bucket = 0
-	return to
-}
-
-// release frees a chunk and gives the next of its bucket.
-func (w *wheel) release(number uint32, c *chunk) (next uint32) {
-	next = c.next
-	c.next, w.free = w.free, number
-	return next
-}
-
-// sort empties a bucket into the open window: a counting sort by due, and then by rank
-// what is due in the same millisecond.
-func (w *wheel) sort(bucket *uint32, now uint32) {
-	w.taken, w.open = 0, w.open[:0]
-	if *bucket == 0 {
-		return
-	}
-	clear(w.counts)
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		for i := range c.waits[:c.count] {
-			w.counts[c.waits[i].due-now]++
-		}
-		number = c.next
-	}
-	total := uint32(0)
-	for i, count := range w.counts {
-		w.counts[i] = total
-		total += count
-	}
-	w.open = slices.Grow(w.open, int(total))[:total]
-	for number := *bucket; number != 0; {
-		c := w.chunk(number)
-		for i := range c.waits[:c.count] {
-			each := &c.waits[i]
-			to := &w.counts[each.due-now]
-			w.open[*to] = *each
-			*to++
-		}
-		number = w.release(number, c)
-	}
-	*bucket = 0
-	w.sortTies()
-}
-
-func (w *wheel) sortTies() {
-	for begin := 0; begin < len(w.open); {
-		end := begin + 1
-		for end < len(w.open) && w.open[end].due == w.open[begin].due {
-			end++
-		}
-		if end-begin > manyTies {
-			slices.SortFunc(w.open[begin:end], compareRanks)
-		} else {
-			insertTies(w.open[begin:end])
-		}
-		begin = end
-	}
-}
-
-const manyTies = 32
-
-func insertTies(ties []wait) {
-	for i := 1; i < len(ties); i++ {
-		each := ties[i]
-		rank := each.rank()
-		at := i
-		for ; at > 0 && ties[at-1].rank() > rank; at-- {
-			ties[at] = ties[at-1]
-		}
-		ties[at] = each
-	}
-}
-
-// forget takes out all that gone says.
-func (w *wheel) forget(gone func(wait) bool) {
-	for _, buckets := range [][]uint32{w.near, w.far[:], w.last[:]} {
-		for i := range buckets {
-			w.spare = w.drain(&buckets[i], w.spare[:0])
-			for _, each := range w.spare {
-				if !gone(each) {
-					w.add(&buckets[i], each)
-				}
-			}
-		}
-	}
-	w.open, w.taken = slices.DeleteFunc(w.open[w.taken:], gone), 0
-	late := slices.Clone(w.late)
-	w.late = w.late[:0]
-	for _, each := range late {
-		if !gone(each.wait) {
-			w.pushLate(each)
-		}
-	}
+// release frees the last chunk of a bucket.
+func (w *wheel) release(bucket *uint32, chunk []wait) {
+	first := (*bucket - 1) &^ (1<<chunkShift - 1)
+	*bucket = chunk[0].due
+	chunk[0].due, w.free = w.free, first
 }
 
 // bytes is how much memory the wheel has.
 func (w *wheel) bytes() int64 {
 	const waitBytes, lateBytes, numberBytes = 16, 24, 4
-	return int64(len(w.chunks))<<chunkShift*(chunkWaits*waitBytes+2*numberBytes) +
-		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+cap(w.spare))*waitBytes + int64(cap(w.late))*lateBytes
+	return int64(w.made)*waitBytes +
+		int64(len(w.near)+len(w.far)+len(w.last)+cap(w.counts))*numberBytes + int64(cap(w.open)+len(w.line.waits))*waitBytes + int64(cap(w.late))*lateBytes
 }

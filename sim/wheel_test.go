@@ -7,7 +7,7 @@ import (
 	"github.com/playhead-load/playhead/sim/random"
 )
 
-// Each ref is pushed again and again, near and far; what is popped must be what a
+// Each ref is pushed again and again, near, far and in line; what is popped must be what a
 // sorted list gives. Many are due in the same millisecond, where the rank decides.
 func TestTheWheelIsInOrder(t *testing.T) {
 	for _, setting := range []struct {
@@ -16,10 +16,14 @@ func TestTheWheelIsInOrder(t *testing.T) {
 		together int // of 200 are due at once
 	}{{0.001, 60_000, 1}, {70, 60_000, 1}, {0.1, 4, 100}, {4000, 60_000, 200}, {9000, 60_000, 200}} {
 		const refs, begin = 300, 1_000_000_007
-		w := newWheel(begin, setting.perMS, setting.least)
+		w := newWheel(begin, setting.perMS, setting.least, refs)
 		stream := random.At(random.Key(uint64(w.shift), 0, 0), 0)
 		var waiting []lateWait
 		together := int64(begin)
+		insert := func(l lateWait) {
+			at, _ := slices.BinarySearchFunc(waiting, l, compareLate)
+			waiting = slices.Insert(waiting, at, l)
+		}
 		push := func(r ref, now int64) {
 			after := []int64{0, 1, 1 << w.shift, 3 << w.shift, 1 << nearBits, 1<<nearBits - 1, 1 << farBits, maxAhead / 2, maxAhead - widestMS}
 			due := now + int64(stream.Intn(int(after[stream.Intn(len(after))])+1))
@@ -29,14 +33,13 @@ func TestTheWheelIsInOrder(t *testing.T) {
 			}
 			l := lateWait{due, wait{due: uint32(due), ref: r, device: uint32(r) * 7 % 311}}
 			w.push(l.wait, due)
-			at, _ := slices.BinarySearchFunc(waiting, l, compareLate)
-			waiting = slices.Insert(waiting, at, l)
+			insert(l)
 		}
 		for r := range ref(refs) {
 			push(r, begin)
 		}
 		now := int64(begin)
-		for n := range 4000 {
+		for range 4000 {
 			now = max(now, waiting[0].due-int64(stream.Intn(3)))
 			got, due := w.pop(now)
 			if want := waiting[0]; (got != nil) != (want.due <= now) || got != nil && (*got != want.wait || due != want.due) {
@@ -48,15 +51,14 @@ func TestTheWheelIsInOrder(t *testing.T) {
 			now = due
 			r := got.ref
 			waiting = waiting[1:]
-			if n%1000 == 999 { // r and its neighbours are pushed anew
-				w.forget(func(each wait) bool { return each.ref/10 == r/10 })
-				waiting = slices.DeleteFunc(waiting, func(l lateWait) bool { return l.ref/10 == r/10 })
-				for each := r / 10 * 10; each < r/10*10+10; each++ {
-					push(each, now)
-				}
+			if stream.Intn(3) > 0 {
+				push(r, now)
 				continue
 			}
-			push(r, now)
+			l := lateWait{now + setting.least, *got}
+			l.wait.due = uint32(l.due)
+			w.pushInLine(l.wait, l.due)
+			insert(l)
 		}
 	}
 }
