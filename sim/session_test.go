@@ -249,3 +249,24 @@ func TestSharedAccountsMeetTheirLimits(t *testing.T) {
 		t.Errorf("%d starts over the limit, with 10 %% shared accounts %d", few, many)
 	}
 }
+
+// The next episode begins nine seconds after the last one's end: with a keepalive as often,
+// what is due then is still no keepalive of the session that has stopped.
+func TestNothingFollowsAStop(t *testing.T) {
+	f := newFleet(t, setting{scale: 1.0 / 10_000, seed: 8, keepalive: 9 * second, everyPlaybackStops: true})
+	var e viewing.Event
+	stopped := map[viewing.SessionID]bool{}
+	for {
+		step, ok := f.Next(prime+hour, &e)
+		if !ok {
+			break
+		}
+		if stopped[e.SessionID] {
+			t.Fatalf("after its stop: %s", describe(&e, step.Device))
+		}
+		stopped[e.SessionID] = e.Type == viewing.Stop
+	}
+	if len(stopped) < 1000 {
+		t.Errorf("%d sessions", len(stopped))
+	}
+}

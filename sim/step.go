@@ -148,8 +148,9 @@ func (f *Fleet) file(slot uint32, s *sitting) {
 	if f.quiet { // preRoll looks at the sittings themselves
 		return
 	}
-	each, due := wait{turn: uint32(s.nextTurn()), device: s.device, ref: ref(slot)}, s.due()
-	if due == f.now+int64(f.keepaliveMS) {
+	turn, due := s.nextTurn(), s.due()
+	each := wait{turn: uint32(turn), device: s.device, ref: ref(slot)}
+	if due < turn && due == f.now+int64(f.keepaliveMS) {
 		f.wheel.pushInLine(each, due)
 		return
 	}

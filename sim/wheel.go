@@ -15,8 +15,8 @@ const (
 
 	windowWaits = 4096 // in a near window, about
 	widestMS    = 1024
-	chunkShift  = 4 // log2 of a chunk's waits
-	leastShift  = 14
+	chunkShift  = 4  // log2 of a chunk's places, of which the first holds no wait
+	leastShift  = 14 // log2 of the fewest places made at a time
 )
 
 // wait is what waits in a wheel: 16 bytes, with all that a keepalive needs.
@@ -56,9 +56,12 @@ func (m moment) before(other moment) bool {
 
 // wheel orders what waits by (due, rank): a hierarchical timing wheel (Varghese and
 // Lauck 1987) whose buckets are chunks of waits, and whose current window is sorted
-// when it is opened. A bucket is where its next wait goes; the first place of a chunk has,
-// as its due, where in the bucket's chunk before it the waits end, and 0 is an empty bucket. Everything is read and written in long runs, and nothing else is
+// when it is opened. Everything is read and written in long runs, and nothing else is
 // looked up. Nothing is allocated once there are chunks enough for all that ever waited.
+//
+// A bucket is the place of its next wait, or 0 if it is empty: what it has is known
+// without a look at it. The first place of a chunk has, as its due, where the bucket
+// ended before.
 type wheel struct {
 	shift uint // log2 of a near window's ms
 	near  []uint32
@@ -98,11 +101,11 @@ func (w *wheel) at(place uint32) *wait {
 	return &w.places[place>>w.slabShift][place&(1<<w.slabShift-1)]
 }
 
-// chunk is the chunk of a bucket whose next wait goes to place, and how many it has.
-func (w *wheel) chunk(place uint32) (chunk []wait, count uint32) {
-	first := (place - 1) &^ (1<<chunkShift - 1)
+// chunk is the last chunk of a bucket, and how many of its places are used.
+func (w *wheel) chunk(bucket uint32) (chunk []wait, count uint32) {
+	first := (bucket - 1) &^ (1<<chunkShift - 1)
 	slab := w.places[first>>w.slabShift]
-	return slab[first&(1<<w.slabShift-1):][:1<<chunkShift], place - first
+	return slab[first&(1<<w.slabShift-1):][:1<<chunkShift], bucket - first
 }
 
 // add puts a wait into a bucket.
