@@ -37,12 +37,11 @@ TIMED := ./sim/driver/drivertest
 .PHONY: test
 test: ## every test, with the race detector but for what starts no goroutine, is a whole program or judges milliseconds
 	$(GO) test -vet=off $(TIMED); timed=$$?; \
-	(cd cmd/bench-driver && $(GO) test -vet=off ./...) & driver=$$!; \
-	$(GO) test -vet=off -p 1 $(ALONE); alone=$$?; \
-	wait $$driver; driver=$$?; \
-	($(GO) test -vet=off -p 1 -timeout 20m -parallel 4 $(WHOLE) && cd cmd/bench && $(GO) test -vet=off ./...) & whole=$$!; \
+	(cd cmd/bench-driver && $(GO) test -vet=off ./... && cd ../bench && $(GO) test -vet=off ./...) & bench=$$!; \
+	$(GO) test -vet=off $(ALONE); alone=$$?; \
+	$(GO) test -vet=off -timeout 20m $(WHOLE); whole=$$?; \
 	$(GO) test -vet=off -race -timeout 20m -p 2 -parallel 3 $(filter-out $(ALONE) $(WHOLE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
-	wait $$whole && exit $$((timed + driver + alone + others)) # much of it waits: for elections, disks, processes; make lint vets
+	wait $$bench && exit $$((timed + alone + whole + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
 fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
