@@ -487,17 +487,24 @@ func TestNoFalseAlarmOfActive(t *testing.T) {
 }
 
 // TestOneTooMany: a denial by streams that all were surely held, turned into an
-// admission, is found.
+// admission, is found: always as an order that is not to be had, and as a stream too many
+// unless a flawed device leaves a word under way that may have ended one of them.
 func TestOneTooMany(t *testing.T) {
-	planted := 0
+	planted, doubtful := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t, 0)
 		w.run()
 		for i := range w.log {
-			if e := &w.log[i]; e.Fate == Denied && e.Type == start && w.holders(e) == w.truth.limit && !w.underWay(e) {
+			if e := &w.log[i]; e.Fate == Denied && e.Type == start && w.holders(e) == w.truth.limit {
 				e.Fate, e.Title = Accepted, 9 // and nobody resumes where it began
 				planted++
-				expect(t, judge(logOf(w.truth.limit, w.log...), testOptions()), KindOverAdmission, KindLinearizable)
+				report := judge(logOf(w.truth.limit, w.log...), testOptions())
+				if w.flawed > 0 && report.Violations[KindOverAdmission] == 0 {
+					doubtful++
+					expect(t, report, KindLinearizable)
+					return
+				}
+				expect(t, report, KindOverAdmission, KindLinearizable)
 				return
 			}
 		}
@@ -505,6 +512,10 @@ func TestOneTooMany(t *testing.T) {
 	if planted == 0 {
 		t.Error("no log had a denial to turn around")
 	}
+	if doubtful*10 > planted {
+		t.Errorf("%d of %d were not found as a stream too many", doubtful, planted)
+	}
+	t.Logf("%d planted, %d of them doubtful", planted, doubtful)
 }
 
 // holders counts the other devices whose last word was accepted, was not a stop, and
@@ -524,15 +535,6 @@ func (w *world) holders(e *Entry) (n int) {
 		}
 	}
 	return n
-}
-
-// underWay says whether a word of e's device that nobody answered may yet arrive when e
-// is sent, and take the stream that e is given.
-func (w *world) underWay(e *Entry) bool {
-	return slices.ContainsFunc(w.log, func(o Entry) bool {
-		return o.Device == e.Device && o.Fate == Unanswered && o.FirstSentUS < e.FirstSentUS &&
-			e.FirstSentUS < o.DoneUS+testLate.Microseconds()
-	})
 }
 
 // TestOneTooFew: an admission below the limit, whatever came before, turned into a
