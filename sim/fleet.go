@@ -228,8 +228,9 @@ func (f *Fleet) OnePlan() (streams int, one bool) {
 // ones included, after the last step.
 func (f *Fleet) Active() int { return f.active }
 
-// Bytes is how much memory the fleet has for its devices: accounts, sittings and
-// what waits.
+// Bytes is how much memory the fleet has used for its devices: accounts, sittings and
+// what waits. Slabs have room for more, which the system gives when it is touched: up to
+// half of the sittings and of what waits.
 func (f *Fleet) Bytes() int64 {
 	const accountBytes, uploadBytes = 32, 504
 	return int64(len(f.accounts))*accountBytes + f.sittings.bytes() + f.wheel.bytes() +

@@ -5,7 +5,7 @@ import "math/bits"
 const leastSittings = 12 // log2 of those made at a time
 
 // slabShift is, as its logarithm, how many of what is needed are made at a time, and never
-// moved: a quarter, so that most of them are in large pages.
+// moved: a quarter to a half, so that most of them are in large pages.
 func slabShift(needed int, least uint) uint { return max(least, uint(bits.Len(uint(needed/4)))) }
 
 // sittings are the sittings under way, by slot. Nothing is allocated once there are

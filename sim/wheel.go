@@ -219,7 +219,8 @@ func (w *wheel) advance() {
 }
 
 // pushInLine files what is due after all that was filed so: such waits are in order
-// without being sorted. What is not is pushed.
+// without being sorted. What is not is pushed. It must be a keepalive, due before its
+// turn: what is taken from the line is told as one without another look.
 func (w *wheel) pushInLine(each wait, due int64) {
 	each.due = uint32(due)
 	if !w.line.push(each, due) {
