@@ -51,7 +51,7 @@ fuzz: ## every decoder against made-up bytes, FUZZTIME=1m each, two at a time
 .PHONY: soak
 soak: ## ten minutes of random kills, snapshots and changes of members under load, ten of calm, ten of simulated worlds, and the tests that are too long for make test; SOAK=1h for longer
 	$(GO) test -tags soak -timeout 0 -v -run 'TestSoak|TestOverloadedCluster|TestSteady' ./sim/target -args -soak $(or $(SOAK),10m)
-	$(GO) test -tags soak -v -run 'OnlyNode|HangingDisk|AreNotBlind|ABrokenFile|ALostMajority/wal' ./sim/target
+	$(GO) test -tags soak -v -run 'OnlyNode|HangingDisk|AreNotBlind|ABrokenFile|ALostMajority' ./sim/target
 	$(GO) test -tags soak -race -timeout 30m $(WHOLE)
 	$(GO) test -tags soak -run TestEveryNumberAtItsBounds ./sim
 	$(GO) test -tags soak -timeout 0 -v -run TestSoakWorlds ./sim/world -args -soak $(or $(SOAK),10m)

@@ -1,23 +1,20 @@
 package sim
 
-import "cmp"
-
 // lateWait was pushed into the window that was open.
 type lateWait struct {
 	due int64
 	wait
 }
 
-func compareLate(a, b lateWait) int {
-	return cmp.Or(cmp.Compare(a.due, b.due), compareRanks(a.wait, b.wait))
-}
+func (l *lateWait) moment() moment { return moment{l.due, l.rank()} }
 
 func (w *wheel) pushLate(l lateWait) {
 	w.late = append(w.late, l)
+	when := l.moment()
 	at := len(w.late) - 1
 	for at > 0 {
 		above := (at - 1) / 2
-		if compareLate(w.late[above], l) <= 0 {
+		if !when.before(w.late[above].moment()) {
 			break
 		}
 		w.late[at] = w.late[above]
@@ -30,6 +27,7 @@ func (w *wheel) pushLate(l lateWait) {
 func (w *wheel) popLate() *wait {
 	end := len(w.late) - 1
 	l := w.late[end]
+	when := l.moment()
 	w.late[end] = w.late[0]
 	at := 0
 	for {
@@ -37,10 +35,10 @@ func (w *wheel) popLate() *wait {
 		if below >= end {
 			break
 		}
-		if below+1 < end && compareLate(w.late[below+1], w.late[below]) < 0 {
+		if below+1 < end && w.late[below+1].moment().before(w.late[below].moment()) {
 			below++
 		}
-		if compareLate(l, w.late[below]) <= 0 {
+		if !w.late[below].moment().before(when) {
 			break
 		}
 		w.late[at] = w.late[below]

@@ -5,7 +5,7 @@ import "math"
 const leastLine = 1 << 10 // waits
 
 // nothing is when nothing is due.
-var nothing = moment{due: math.MaxInt64}
+const nothing = math.MaxInt64
 
 // line is waits in the order in which they came, which is that of (due, rank): what is
 // pushed one and the same time ahead, as keepalives are. Nothing is allocated once it
@@ -14,7 +14,7 @@ type line struct {
 	waits []wait // a ring, its length a power of two
 	taken uint32 // ever
 	filed uint32 // ever
-	first moment // nothing: it is empty
+	first moment // due at nothing: it is empty
 	last  moment // if it is not
 }
 
@@ -42,7 +42,7 @@ func (l *line) pop() *wait {
 	taken := l.at(l.taken)
 	l.taken++
 	if l.taken == l.filed {
-		l.first = nothing
+		l.first = moment{due: nothing}
 	} else {
 		l.findFirst()
 	}
@@ -50,8 +50,7 @@ func (l *line) pop() *wait {
 }
 
 func (l *line) findFirst() {
-	first := l.at(l.taken)
-	l.first = moment{whole(l.first.due, first.due), first.rank()}
+	l.first = l.at(l.taken).momentAt(l.first.due)
 }
 
 // again takes the first and puts it at the end, where it is next.

@@ -78,9 +78,9 @@ func (f *Fleet) preRoll(i uint32, start int64) {
 	f.wheel.push(arrival, arrivalDue)
 }
 
-// firstPlaying is the sitting of an account that is due first; due is nothing.due if there is none.
+// firstPlaying is the sitting of an account that is due first; due is nothing if there is none.
 func (f *Fleet) firstPlaying(i uint32) (first uint32, due int64) {
-	due = nothing.due
+	due = nothing
 	device := uint32(0)
 	for next := f.accounts[i].playing; next != 0; {
 		s := f.sittings.at(next - 1)

@@ -44,6 +44,7 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 			}
 			continue
 		}
+		f.kind, f.telling.kind = viewing.Keepalive, 0
 		device := next.device
 		f.fileKeepalive(*next)
 		if f.tellsKeepalive() {
@@ -56,7 +57,7 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 func (f *Fleet) keepalive() {
 	line := &f.wheel.line
 	first := line.at(line.taken)
-	f.now, f.current = line.first.due, uint32(first.ref)
+	f.now, f.current, f.kind, f.telling.kind = line.first.due, uint32(first.ref), viewing.Keepalive, 0
 	next := moment{f.now + int64(f.keepaliveMS), line.first.rank}
 	if next.due >= whole(f.now, first.turn) || !line.last.before(next) {
 		f.fileKeepalive(*line.pop())
@@ -77,7 +78,6 @@ func (f *Fleet) fileKeepalive(each wait) {
 
 // tellsKeepalive says whether the keepalive of the current sitting is told.
 func (f *Fleet) tellsKeepalive() bool {
-	f.kind, f.telling.kind = viewing.Keepalive, 0
 	return !f.refused || !f.sittings.at(f.current).has(denied)
 }
 

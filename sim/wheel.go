@@ -47,6 +47,9 @@ type moment struct {
 	rank uint64
 }
 
+// momentAt is when w is due, which waits at now.
+func (w *wait) momentAt(now int64) moment { return moment{whole(now, w.due), w.rank()} }
+
 // before compares without a branch, which nobody could predict.
 func (m moment) before(other moment) bool {
 	_, borrow := bits.Sub64(m.rank, other.rank, 0)
@@ -93,7 +96,7 @@ func newWheel(begin int64, perMS float64, least int64, waits int) *wheel {
 	return &wheel{
 		slabShift: slabShift(waits, leastShift), made: 1 << chunkShift,
 		shift: shift, near: make([]uint32, 1<<(nearBits-shift)), window: begin >> shift,
-		counts: make([]uint32, 1<<shift), bound: moment{due: (begin>>shift + 1) << shift}, line: line{first: nothing},
+		counts: make([]uint32, 1<<shift), bound: moment{due: (begin>>shift + 1) << shift}, line: line{first: moment{due: nothing}},
 	}
 }
 
@@ -190,13 +193,12 @@ func (w *wheel) used() bool { return w.taken == len(w.open) && len(w.late) == 0 
 func (w *wheel) findFirst() {
 	w.bound, w.fromLate = moment{due: (w.window + 1) << w.shift}, false
 	if w.taken < len(w.open) {
-		first := &w.open[w.taken]
-		w.bound = moment{whole(w.window<<w.shift, first.due), first.rank()}
+		w.bound = w.open[w.taken].momentAt(w.window << w.shift)
 	}
 	if len(w.late) == 0 {
 		return
 	}
-	if late := (moment{w.late[0].due, w.late[0].rank()}); w.taken == len(w.open) || late.before(w.bound) {
+	if late := w.late[0].moment(); w.taken == len(w.open) || late.before(w.bound) {
 		w.bound, w.fromLate = late, true
 	}
 }

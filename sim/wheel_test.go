@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
@@ -9,6 +10,10 @@ import (
 
 // Each ref is pushed again and again, near, far and in line; what is popped must be what a
 // sorted list gives. Many are due in the same millisecond, where the rank decides.
+func compareLate(a, b lateWait) int {
+	return cmp.Or(cmp.Compare(a.due, b.due), compareRanks(a.wait, b.wait))
+}
+
 func TestTheWheelIsInOrder(t *testing.T) {
 	for _, setting := range []struct {
 		perMS    float64

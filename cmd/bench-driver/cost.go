@@ -129,15 +129,11 @@ func measureSpeed(ctx context.Context, g generator, rate float64, cfg config) (c
 		return c, err
 	}
 	requests, took, used := float64(after.asked-before.asked), after.at.Sub(before.at).Seconds(), (after.cpu - before.cpu).Seconds()
-	if requests == 0 {
-		if rate == 0 {
-			return c, errors.New("it sent nothing")
-		}
-		c.said.Unfit = "it sent nothing" // what is far too much keeps some from their sockets
-		return c, nil
+	if requests == 0 && rate == 0 {
+		return c, errors.New("it sent nothing")
 	}
 	c = cost{perS: requests / took, cpuS: used * 1e6 / requests, rate: rate}
-	if c.perS < nearlyAll*rate { // it would go on for long with what it is behind
+	if c.perS < nearlyAll*rate { // it would go on for long with what it is behind, or sends nothing at all
 		c.said.Unfit = fmt.Sprintf("it sent %.0f requests/s", c.perS)
 		return c, nil
 	}
