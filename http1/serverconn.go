@@ -62,7 +62,6 @@ func newServerConn(base context.Context, s *Server, conn net.Conn) *serverConn {
 	}).WithContext(base)
 	_, c.quiet = conn.(syscall.Conn) // TLS answers for itself now and then
 	c.head.header = http.Header{}
-	c.body.conn = c
 	c.answer.conn, c.answer.header = c, http.Header{}
 	return c
 }
@@ -234,7 +233,7 @@ func (c *serverConn) setWriteDeadline(deadline time.Time) error {
 func (c *serverConn) exchange() (more bool) {
 	c.request = c.blank
 	c.head.fill(&c.request)
-	c.body.left, c.body.closed = c.request.ContentLength, false
+	c.body = requestBody{conn: c, left: c.request.ContentLength}
 	if c.body.left > 0 {
 		c.request.Body = &c.body
 	}
@@ -272,14 +271,16 @@ type requestBody struct {
 	conn   *serverConn
 	left   int64
 	closed bool // what was left is gone
+	cut    bool // the client sends no more of it
 }
 
-// Read implements io.Reader. The end comes with the last bytes.
+// Read implements io.Reader. The end comes with the last bytes; that it came too early is
+// told once, as net/http does.
 func (b *requestBody) Read(p []byte) (n int, err error) {
 	if b.closed {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	if b.left == 0 {
+	if b.left == 0 || b.cut {
 		return 0, io.EOF
 	}
 	p = p[:min(int64(len(p)), b.left)]
@@ -294,6 +295,7 @@ func (b *requestBody) Read(p []byte) (n int, err error) {
 	case b.left == 0:
 		err = io.EOF
 	case errors.Is(err, io.EOF):
+		b.cut = true
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
@@ -308,7 +310,12 @@ func (b *requestBody) drain() error {
 	if b.left == 0 {
 		return nil
 	}
-	_, err := io.Copy(io.Discard, b)
+	if _, err := io.Copy(io.Discard, b); err != nil {
+		return err
+	}
+	if b.cut {
+		return io.ErrUnexpectedEOF
+	}
 	b.closed = true
-	return err
+	return nil
 }
