@@ -93,12 +93,20 @@ func localDepth(zones []population.Zone, depth float64) float64 {
 // more than a device can do.
 const maxBusy = 0.8
 
-// hazard is the rate, a ms, of sittings of an idle device with that load whose clock is
-// ahead by offset ms: of usual ones, and of those at the live event.
-func (a *arrivals) hazard(load float64, offset, at int64) (usual, live float64) {
-	there := minuteOf(at + offset)
-	idle := 1 - min(maxBusy, float64(load*a.busy[there]))
-	return load * a.rate[there] / idle, a.crowd.hazard(load, minuteOf(at)) / idle
+// minutes are the minute of the day where a device is, and of the model's clock.
+type minutes struct{ there, here int64 }
+
+func minutesOf(at, offset int64) minutes { return minutes{minuteOf(at + offset), minuteOf(at)} }
+
+// hazard is the rate, a ms, of sittings of an idle device with that load: of usual ones,
+// and of those at the live event.
+func (a *arrivals) hazard(load float64, at minutes) (usual, live float64) {
+	idle := 1 - min(maxBusy, float64(load*a.busy[at.there]))
+	usual = load * a.rate[at.there] / idle
+	if a.crowd != nil {
+		live = a.crowd.hazard(load, at.here) / idle
+	}
+	return usual, live
 }
 
 func minuteOf(at int64) int64 { return at / minuteMS % minutesADay }
@@ -121,9 +129,9 @@ func (a *arrivals) next(loads []float64, offset, now int64, stream *random.Strea
 			return now + waitAtMost, false
 		}
 		at := now + 1 + int64(wait)
-		hazard := 0.0
+		hazard, minutes := 0.0, minutesOf(at, offset)
 		for _, load := range loads {
-			usual, live := a.hazard(load, offset, at)
+			usual, live := a.hazard(load, minutes)
 			hazard += usual + live
 		}
 		if stream.Float64() < hazard/highest {
@@ -135,18 +143,19 @@ func (a *arrivals) next(loads []float64, offset, now int64, stream *random.Strea
 // which draws the device that a sitting at that moment is on, and whether its viewer
 // comes to the live event.
 func (a *arrivals) which(loads []float64, offset, at int64, stream *random.Stream) (device int, toCrowd bool) {
-	total := 0.0
-	for _, load := range loads {
-		usual, live := a.hazard(load, offset, at)
+	var hazards [population.MaxDevices]struct{ usual, live float64 }
+	total, minutes := 0.0, minutesOf(at, offset)
+	for i, load := range loads {
+		usual, live := a.hazard(load, minutes)
+		hazards[i].usual, hazards[i].live = usual, live
 		total += usual + live
 	}
 	u := stream.Float64() * total
-	for i, load := range loads {
-		usual, live := a.hazard(load, offset, at)
-		if u -= usual; u < 0 {
+	for i := range loads {
+		if u -= hazards[i].usual; u < 0 {
 			return i, false
 		}
-		if u -= live; u < 0 {
+		if u -= hazards[i].live; u < 0 {
 			return i, true
 		}
 	}

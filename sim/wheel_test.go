@@ -8,12 +8,13 @@ import (
 	"github.com/playhead-load/playhead/sim/random"
 )
 
-// Each ref is pushed again and again, near, far and in line; what is popped must be what a
-// sorted list gives. Many are due in the same millisecond, where the rank decides.
 func compareLate(a, b lateWait) int {
 	return cmp.Or(cmp.Compare(a.due, b.due), compareRanks(a.wait, b.wait))
 }
 
+// TestTheWheelIsInOrder: each ref is pushed again and again, near, far and in line; what is
+// popped must be what a sorted list gives. Many are due in the same millisecond, where the
+// rank decides. Slabs have two chunks, so that there are many.
 func TestTheWheelIsInOrder(t *testing.T) {
 	for _, setting := range []struct {
 		perMS    float64
@@ -22,6 +23,7 @@ func TestTheWheelIsInOrder(t *testing.T) {
 	}{{0.001, 60_000, 1}, {70, 60_000, 1}, {0.1, 4, 100}, {4000, 60_000, 200}, {9000, 60_000, 200}} {
 		const refs, begin = 300, 1_000_000_007
 		w := newWheel(begin, setting.perMS, setting.least, refs)
+		w.slabShift = chunkShift + 1
 		stream := random.At(random.Key(uint64(w.shift), 0, 0), 0)
 		var waiting []lateWait
 		together := int64(begin)
@@ -43,9 +45,23 @@ func TestTheWheelIsInOrder(t *testing.T) {
 		for r := range ref(refs) {
 			push(r, begin)
 		}
-		now := int64(begin)
+		now, again := int64(begin), 0
 		for range 4000 {
 			now = max(now, waiting[0].due-int64(stream.Intn(3)))
+			if line, first := &w.line, waiting[0]; line.first.before(w.bound) && line.first.due <= now && stream.Intn(2) > 0 {
+				next := moment{line.first.due + setting.least, line.first.rank}
+				if got := *line.at(line.taken); got != first.wait || line.first != (moment{first.due, first.rank()}) {
+					t.Fatalf("window of %d ms: %+v is first in line, as of %+v, want %+v", 1<<w.shift, got, line.first, first)
+				}
+				if line.last.before(next) {
+					now, again = first.due, again+1
+					line.again(next)
+					first.due, first.wait.due = next.due, uint32(next.due)
+					waiting = waiting[1:]
+					insert(first)
+					continue
+				}
+			}
 			got, due := w.pop(now)
 			if want := waiting[0]; (got != nil) != (want.due <= now) || got != nil && (*got != want.wait || due != want.due) {
 				t.Fatalf("window of %d ms, until %d: got %v at %d, want %+v", 1<<w.shift, now, got, due, want)
@@ -60,10 +76,13 @@ func TestTheWheelIsInOrder(t *testing.T) {
 				push(r, now)
 				continue
 			}
-			l := lateWait{now + setting.least, *got}
+			l := lateWait{now + setting.least - int64(stream.Intn(2))*setting.least/2, *got} // half of them are not due after all in line
 			l.wait.due = uint32(l.due)
 			w.pushInLine(l.wait, l.due)
 			insert(l)
+		}
+		if again < 10 || len(w.places) < 10 {
+			t.Errorf("window of %d ms: %d went again, in %d slabs: too few to tell", 1<<w.shift, again, len(w.places))
 		}
 	}
 }

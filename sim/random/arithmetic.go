@@ -56,27 +56,38 @@ func Ln(x float64) float64 {
 	return (float64(k*ln2High) + part.ln) + (float64(k*ln2Low) + sum)
 }
 
-// Exp is e^x, to about 1e-15; beyond 700 it is that of 700, and beyond -700 that of -700.
-func Exp(x float64) float64 {
-	x = max(-700, min(x, 700))
-	k := math.Floor(float64(x*(1/math.Ln2)) + 0.5)
-	high, low := float64(k*ln2High), float64(k*ln2Low)
-	r := x - high - low
-	sum := inverseFactorials[len(inverseFactorials)-1]
-	for n := len(inverseFactorials) - 2; n >= 0; n-- {
-		sum = float64(sum*r) + inverseFactorials[n]
-	}
-	return math.Float64frombits(math.Float64bits(sum) + uint64(int64(k))<<52)
-}
+// expBits index the table of Exp by how many 64ths of a doubling an exponent has.
+const expBits = 6
 
-// inverseFactorials are 1/n!.
-var inverseFactorials = func() (table [15]float64) {
-	table[0] = 1
-	for n := 1; n < len(table); n++ {
-		table[n] = table[n-1] / float64(n)
+// expTable has 2^(i/64).
+var expTable = func() (table [1 << expBits]float64) {
+	for i := range table {
+		table[i] = expSeries(float64(i) / (1 << expBits) * math.Ln2)
 	}
 	return table
 }()
+
+// expSeries is e^x for an x from 0 to 1, to about 1e-16.
+func expSeries(x float64) float64 {
+	sum := 1.0
+	for n := 20; n >= 1; n-- {
+		sum = 1 + float64(x*sum)/float64(n)
+	}
+	return sum
+}
+
+// Exp is e^x, to about 1e-15; beyond 700 it is that of 700, and beyond -700 that of -700.
+func Exp(x float64) float64 {
+	const parts = 1 << expBits
+	x = max(-700, min(x, 700))
+	k := math.Floor(float64(x*(parts/math.Ln2)) + 0.5)
+	r := x - float64(k*(ln2High/parts)) - float64(k*(ln2Low/parts)) // within 2^-7: five terms of the series are enough
+	rr := float64(r * r)
+	more := r + float64(rr*(1.0/2+float64(r*(1.0/6)))) + float64(float64(rr*rr)*(1.0/24+float64(r*(1.0/120))))
+	n := int64(k)
+	part := expTable[n&(parts-1)]
+	return math.Float64frombits(math.Float64bits(part+float64(part*more)) + uint64(n>>expBits)<<52)
+}
 
 // CosTurn is cos(2π·turn) for any finite turn, to about 1e-15.
 func CosTurn(turn float64) float64 {
@@ -90,21 +101,36 @@ func CosTurn(turn float64) float64 {
 // SinTurn is sin(2π·turn).
 func SinTurn(turn float64) float64 { return CosTurn(turn - 0.25) }
 
-func cosQuarter(turn float64) float64 {
-	x := 2 * math.Pi * turn // at most π/2
-	xx := x * x
-	sum := cosTerms[len(cosTerms)-1]
-	for n := len(cosTerms) - 2; n >= 0; n-- {
-		sum = float64(sum*xx) + cosTerms[n]
-	}
-	return sum
-}
+// turnBits index the table of cosQuarter by how many 256ths of a turn an angle has.
+const turnBits = 8
 
-// cosTerms are (-1)^n / (2n)!.
-var cosTerms = func() (table [12]float64) {
-	table[0] = 1
-	for n := 1; n < len(table); n++ {
-		table[n] = -table[n-1] / float64(2*n*(2*n-1))
+// turnTable has the cosine and the sine of i/256 of a turn, up to a quarter.
+var turnTable = func() (table [1<<turnBits/4 + 1]struct{ cos, sin float64 }) {
+	for i := range table {
+		turn := float64(float64(i) / (1 << turnBits))
+		table[i].cos, table[i].sin = cosSeries(turn), cosSeries(0.25-turn)
 	}
 	return table
 }()
+
+// cosQuarter is cos(2π·turn) for a turn from 0 to a quarter.
+func cosQuarter(turn float64) float64 {
+	k := math.Floor(float64(turn*(1<<turnBits)) + 0.5)
+	x := float64(2 * math.Pi * (turn - float64(k*(1.0/(1<<turnBits))))) // within 2^-6: three terms of each series are enough
+	xx := float64(x * x)
+	less := float64(xx * (1.0/2 - float64(xx*(1.0/24-float64(xx*(1.0/720)))))) // 1 - cos x
+	sin := x - float64(float64(x*xx)*(1.0/6-float64(xx*(1.0/120))))
+	part := &turnTable[int(k)]
+	return part.cos - (float64(part.cos*less) + float64(part.sin*sin))
+}
+
+// cosSeries is cosQuarter, to about 1e-16.
+func cosSeries(turn float64) float64 {
+	x := 2 * math.Pi * turn // at most π/2
+	xx := x * x
+	sum := 1.0
+	for n := 12; n >= 1; n-- {
+		sum = 1 - float64(xx*sum)/float64(2*n*(2*n-1))
+	}
+	return sum
+}
