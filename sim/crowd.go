@@ -48,9 +48,6 @@ func newCrowd(model *population.Model) *crowd {
 
 // hazard is the rate, a ms, at which the viewer of an idle device with that load comes.
 func (c *crowd) hazard(load float64, minute int64) float64 {
-	if c == nil {
-		return 0
-	}
 	share := min(surest, float64(load*c.share))
 	return share * c.density[minute] / (1 - float64(share*c.gone[minute]))
 }

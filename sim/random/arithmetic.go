@@ -47,11 +47,9 @@ func Ln(x float64) float64 {
 	fraction := math.Float64frombits(b&(1<<fractionBits-1) | half) // 1/2 … 1
 	part := &lnTable[b>>(fractionBits-lnBits)&(1<<lnBits-1)]
 	r := float64(fraction*part.inverse) - 1 // within 2^-8: six terms of the series are enough
-	sum := float64(r*(-1.0/6)) + 1.0/5
-	sum = float64(r*sum) - 1.0/4
-	sum = float64(r*sum) + 1.0/3
-	sum = float64(r*sum) - 1.0/2
-	sum = float64(r*r*sum) + r
+	rr := float64(r * r)
+	sum := (1.0/3 - float64(r*(1.0/4))) + float64(rr*(1.0/5-float64(r*(1.0/6))))
+	sum = r + (float64(rr*float64(r*sum)) - float64(rr*0.5))
 	k := float64(exponent)
 	return (float64(k*ln2High) + part.ln) + (float64(k*ln2Low) + sum)
 }
@@ -79,7 +77,11 @@ func expSeries(x float64) float64 {
 // Exp is e^x, to about 1e-15; beyond 700 it is that of 700, and beyond -700 that of -700.
 func Exp(x float64) float64 {
 	const parts = 1 << expBits
-	x = max(-700, min(x, 700))
+	if x > 700 {
+		x = 700
+	} else if x < -700 {
+		x = -700
+	}
 	k := math.Floor(float64(x*(parts/math.Ln2)) + 0.5)
 	r := x - float64(k*(ln2High/parts)) - float64(k*(ln2Low/parts)) // within 2^-7: five terms of the series are enough
 	rr := float64(r * r)
