@@ -91,11 +91,10 @@ type Fleet struct {
 	kind    viewing.EventType
 	telling kept // of an upload; else it is no event
 
-	fetched     int64    // window
-	accountsDue []uint32 // with a turn in it
-	turnsDue    []uint32 // slots
-	toldUntil   uint32   // number of a keepalive in the line, up to which sittings were fetched
-	touched     uint32   // what is read only to be at hand
+	fetched      int64  // window
+	fetchedUntil int    // of the open window
+	toldUntil    uint32 // number of a keepalive in the line, up to which sittings were fetched
+	touched      uint32 // what is read only to be at hand
 }
 
 // NewFleet builds the devices of p and runs their plan up to options.StartMS.

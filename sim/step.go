@@ -34,7 +34,7 @@ func (f *Fleet) Advance(until viewing.Millis) (step Step, ok bool) {
 		if next == nil {
 			return Step{}, false
 		}
-		if f.wheel.window != f.fetched {
+		if f.wheel.window != f.fetched || f.wheel.taken > f.fetchedUntil {
 			f.fetch()
 		}
 		f.now, f.current = due, uint32(next.ref)
@@ -81,27 +81,38 @@ func (f *Fleet) tellsKeepalive() bool {
 	return !f.refused || !f.sittings.at(f.current).has(denied)
 }
 
-// fetch has the processor bring what the turns of the open window will look at, all at
+// fetchedAtOnce is for how many turns what they look at is fetched at once: more, and the
+// first of it would be gone again before it is used.
+const fetchedAtOnce = 64
+
+// fetch has the processor bring what the next turns of the open window will look at, all at
 // once: one after another, each would wait for memory.
 func (f *Fleet) fetch() {
-	f.fetched = f.wheel.window
-	accounts, turns := f.accountsDue[:0], f.turnsDue[:0]
-	for _, each := range f.wheel.open {
-		switch {
-		case each.ref&arrivalTag != 0:
-			accounts = append(accounts, uint32(each.ref&indexMask))
-		case each.due == each.turn:
-			turns = append(turns, uint32(each.ref))
+	var accounts, turns [fetchedAtOnce]uint32 // of those whose sitting begins, and slots of those who sit
+	arriving, sitting := 0, 0
+	w := &f.wheel
+	from := max(0, w.taken-1) // the turn that is to be done, unless it came late
+	f.fetched, f.fetchedUntil = w.window, min(from+fetchedAtOnce, len(w.open))
+	for _, each := range w.open[from:f.fetchedUntil] {
+		if each.ref&arrivalTag != 0 {
+			accounts[arriving] = uint32(each.ref & indexMask)
+			arriving++
+		} else {
+			turns[sitting] = uint32(each.ref)
+			sitting++
 		}
 	}
-	for _, slot := range turns {
-		accounts = append(accounts, f.sittings.at(slot).account)
+	for i, slot := range turns[:sitting] {
+		turns[i] = f.sittings.at(slot).account
 	}
 	touched := uint32(0)
-	for _, account := range accounts {
+	for _, account := range accounts[:arriving] {
 		touched += f.accounts[account].playing
 	}
-	f.accountsDue, f.turnsDue, f.touched = accounts, turns, touched
+	for _, account := range turns[:sitting] {
+		touched += f.accounts[account].playing
+	}
+	f.touched = touched
 }
 
 // toldAtOnce is for how many keepalives what tells them is fetched at once.

@@ -15,7 +15,7 @@ const (
 
 	windowWaits = 4096 // in a near window, about
 	widestMS    = 1024
-	chunkShift  = 4  // log2 of a chunk's places, of which the first holds no wait
+	chunkShift  = 6  // log2 of a chunk's places, of which the first holds no wait
 	leastShift  = 14 // log2 of the fewest places made at a time
 )
 
