@@ -39,6 +39,7 @@ type helloAnswer struct {
 	LastIndex    uint64 `json:"last_index"`   // of its log; 1 when it was founded and no leader was elected yet
 	Role         string `json:"role"`
 	LeaderID     string `json:"leader_id"`
+	Snapshot     bool   `json:"snapshot,omitempty"` // it writes one, or is about to
 }
 
 // serveHello answers one request on a connection whose first byte was read.
@@ -207,11 +208,22 @@ func (p *peerBook) forget() {
 
 // askAll asks every address at the same time; nil where a node did not answer.
 func (p *peerBook) askAll(ctx context.Context, raftAddresses []string) []*helloAnswer {
+	return askEach(ctx, raftAddresses, p.ask)
+}
+
+// askNow is askAll, whatever is known already.
+func (p *peerBook) askNow(ctx context.Context, raftAddresses []string) []*helloAnswer {
+	return askEach(ctx, raftAddresses, func(ctx context.Context, raftAddress string) (helloAnswer, error) {
+		return askHello(ctx, p.detours.to(raftAddress), p.nodeID, p.identity)
+	})
+}
+
+func askEach(ctx context.Context, raftAddresses []string, ask func(ctx context.Context, raftAddress string) (helloAnswer, error)) []*helloAnswer {
 	answers := make([]*helloAnswer, len(raftAddresses))
 	var asked sync.WaitGroup
 	for i, raftAddress := range raftAddresses {
 		asked.Go(func() {
-			if answer, err := p.ask(ctx, raftAddress); err == nil {
+			if answer, err := ask(ctx, raftAddress); err == nil {
 				answers[i] = &answer
 			}
 		})

@@ -43,6 +43,7 @@ type Node struct {
 	peers   *peerBook
 
 	snapshots *snapshotStore
+	turn      atomic.Bool // it is about to write one, or does
 
 	changed       signal // role, leader or own term's first applied entry
 	observed      chan hraft.Observation

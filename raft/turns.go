@@ -13,20 +13,37 @@ const (
 	turnEvery         = time.Second      // between two looks whether it is a node's turn
 	snapshotTriedNext = 30 * time.Second // after one that was not taken
 	turnRestsAtMost   = 2 * time.Minute  // after one that was: the log must not grow for ever
+	turnWaitsAtMost   = 5 * time.Minute  // for snapshots of the others, likewise
 )
 
 // watchLog takes this node's snapshots: one each time that the log has grown by the
-// threshold, each node at another entry, and none while one is being written already, be it
-// one that was asked for or that a leader sends. The library would have all nodes take
-// theirs within seconds.
+// threshold, each node at another entry, and none while one is being written already, here
+// or elsewhere, be it one that was asked for or that a leader sends. The library would have
+// all nodes take theirs within seconds.
 func (n *Node) watchLog() {
+	var due time.Time // since when it is this node's turn; zero: it is not
 	for !pause(turnEvery, n.closing) {
 		place, nodes := n.place()
 		if n.snapshots.writing.Load() > 0 || !isTurn(n.AppliedIndex(), n.snapshots.lastIndex(), n.cfg.SnapshotThreshold, place, nodes) {
+			due = time.Time{}
 			continue
 		}
+		first := due.IsZero()
+		if first {
+			due = time.Now()
+		}
+		if other := n.claimTurn(); other != "" && time.Since(due) < turnWaitsAtMost {
+			if first {
+				n.logger.Info("a snapshot waits for another node's", "writing", other, "at_most", turnWaitsAtMost)
+			}
+			pause(turnEvery*time.Duration(place)/time.Duration(nodes), n.closing) // who gave way to each other ask at different times
+			continue
+		}
+		due = time.Time{}
 		begun := time.Now()
-		switch err := n.TakeSnapshot(context.Background()); { // until the node closes
+		err := n.TakeSnapshot(context.Background()) // until the node closes
+		n.turn.Store(false)
+		switch {
 		case err == nil:
 			pause(restAfter(time.Since(begun), nodes), n.closing)
 		case !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNothingToSnapshot):
@@ -36,10 +53,29 @@ func (n *Node) watchLog() {
 	}
 }
 
+// claimTurn has this node say that it writes a snapshot, unless another one that it can
+// reach says so: that one's id is returned. Each says it before it asks, so that of two at
+// once at least one gives way, and maybe both.
+func (n *Node) claimTurn() (other string) {
+	n.turn.Store(true)
+	var addresses []string
+	for _, s := range n.servers() {
+		if string(s.ID) != n.cfg.NodeID {
+			addresses = append(addresses, string(s.Address))
+		}
+	}
+	for _, answer := range n.peers.askNow(context.Background(), addresses) {
+		if answer != nil && answer.Snapshot {
+			n.turn.Store(false)
+			return answer.NodeID
+		}
+	}
+	return ""
+}
+
 // restAfter is how long a node takes no snapshot of its own accord after one that took so
 // long: the others' turns, and two minutes at most, since its log grows meanwhile. A node
-// alone does not rest. Where one takes more than its share of the threshold, the turns
-// overlap.
+// alone does not rest.
 func restAfter(took time.Duration, nodes int) time.Duration {
 	return min(took*time.Duration(nodes-1), turnRestsAtMost)
 }
@@ -56,8 +92,8 @@ func (n *Node) place() (place, nodes int) {
 // threshold, shifted for each node by its place, unless the last one is less than a node's
 // share of the threshold ago.
 //
-// In these turns no two nodes write one at once, as long as it takes no more than a node's
-// share of the threshold. One that is taken by hand may meet another's.
+// In these turns no node waits for another's, as long as one takes no more than a node's
+// share of the threshold.
 func isTurn(applied, last, threshold uint64, place, nodes int) bool {
 	share := max(threshold/uint64(nodes), 1)
 	shift := share * uint64(place)
