@@ -1,7 +1,6 @@
 package results
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -133,16 +132,8 @@ func (g *Generator) add(part *Generator, first bool) {
 	g.Fit = part.Fit && (first || g.Fit)
 	g.SendLagMS.P99 = max(g.SendLagMS.P99, part.SendLagMS.P99)
 	g.SendLagMS.Max = max(g.SendLagMS.Max, part.SendLagMS.Max)
-	g.WakeupMS = g.WakeupMS.worst(part.WakeupMS)
 	g.CPU = max(g.CPU, part.CPU)
 	g.ConnectionsBusy = max(g.ConnectionsBusy, part.ConnectionsBusy)
-}
-
-func (s *WakeupLatency) worst(other *WakeupLatency) *WakeupLatency {
-	if s == nil || other == nil {
-		return cmp.Or(s, other)
-	}
-	return &WakeupLatency{P99: max(s.P99, other.P99), P999: max(s.P999, other.P999), Max: max(s.Max, other.Max)}
 }
 
 // joinOperations merges the histograms of each operation, and takes its figures from them.

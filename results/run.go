@@ -137,21 +137,10 @@ type Percentiles struct {
 type Generator struct {
 	Fit       bool    `json:"fit"`
 	SendLagMS SendLag `json:"send_lag_ms"`
-	// WakeupMS is how late threads of the driver woke that only slept, one on each
-	// processor: what the machine adds to every latency that is measured on it. Nil: not
-	// watched.
-	WakeupMS *WakeupLatency `json:"wakeup_ms,omitempty"`
-	CPU      float64        `json:"cpu"` // mean share of the machine's processors it used, 0 … 1
+	CPU       float64 `json:"cpu"` // mean share of the machine's processors it used, 0 … 1
 	// ConnectionsBusy is the share of requests, 0 … 1, that found every connection
 	// taken when they were due: what they waited for may be the driver's own bound.
 	ConnectionsBusy float64 `json:"connections_busy"`
-}
-
-// WakeupLatency is in milliseconds, of moments at even distances.
-type WakeupLatency struct {
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p99.9"`
-	Max  float64 `json:"max"`
 }
 
 // SendLag is how late operations were sent, in milliseconds after they were due.

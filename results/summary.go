@@ -322,9 +322,6 @@ func operationsInOrder(operations map[string]Operation) []string {
 // may have bounded the load.
 const busyWorthTelling = 0.05
 
-// wakeupWorthTellingMS is later than a machine wakes who sleeps that is merely busy.
-const wakeupWorthTellingMS = 20
-
 func (p *printer) load(run *Run) {
 	p.section("LOAD")
 	l := run.Load
@@ -347,9 +344,6 @@ func (p *printer) load(run *Run) {
 	}
 	p.line("    %s %s, sent %s after due at p99 (%s at most), %s of the processors", p.leader("generator"), fit,
 		formatMS(g.SendLagMS.P99), formatMS(g.SendLagMS.Max), formatShare(g.CPU))
-	if s := g.WakeupMS; s != nil && s.P999 > wakeupWorthTellingMS {
-		p.line("    %s threads that only slept woke %s late at p99.9 (%s at most)", p.leader("machine"), p.yellow(formatMS(s.P999)), formatMS(s.Max))
-	}
 	if g.ConnectionsBusy > busyWorthTelling {
 		p.line("    %s all were taken for %s of the requests: raise load.connections if the target does not explain it",
 			p.leader("connections"), p.yellow(formatShare(g.ConnectionsBusy)))

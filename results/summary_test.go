@@ -30,7 +30,6 @@ func summarySamples() map[string]*Run {
 		ThresholdResult{Metric: "faults.recovered_after_ms", Expression: "max<5000", Note: "kill-leader at 30s: not recovered before the end"})
 	failed.Faults[0].RecoveredAfterMS = nil
 	failed.Audit = Audit{}
-	failed.Generator.WakeupMS = &WakeupLatency{P99: 24.9, P999: 33.4, Max: 83.3}
 
 	violated := sampleRun()
 	no := false

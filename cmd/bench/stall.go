@@ -13,8 +13,6 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/playhead-load/playhead/sim/wakeup"
 )
 
 // maxSnapshot is how long a server may take to write a snapshot.
@@ -30,9 +28,8 @@ const (
 // do, and while its leader writes a snapshot.
 type stall struct {
 	calm, during result
-	woke         wakeup.Latency // of the machine, in both
-	peakBytes    int64          // the most that one server ever had resident
-	collecting   float64        // of the servers' processor time since their start, what Go's collector took
+	peakBytes    int64   // the most that one server ever had resident
+	collecting   float64 // of the servers' processor time since their start, what Go's collector took
 }
 
 // snapshotter is a cluster whose leader writes a snapshot when it is told to.
@@ -51,8 +48,6 @@ func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s
 	if !ok {
 		return s, errors.New("it writes no snapshot on demand")
 	}
-	machine := wakeup.Watch()
-	defer func() { s.woke = machine.Stop() }()
 	rest, cancel := context.WithTimeout(ctx, cfg.duration)
 	defer cancel()
 	if s.calm, err = l.runPaced(ctx, r.pace, rest.Done()); err != nil {
@@ -192,12 +187,8 @@ func (t *table) addStall(out io.Writer, r row, s stall) {
 	}
 	fmt.Fprintf(out, "  A server took %d MiB at most; collecting garbage, %.2f %% of the servers' processor time since their start.\n",
 		s.peakBytes>>20, 100*s.collecting)
-	fmt.Fprintf(out, "  The machine itself: a thread that only sleeps woke up to %.1f ms late at p99, %.1f at p99.9, %.1f at most.\n",
-		milliseconds(s.woke.P99), milliseconds(s.woke.P999), milliseconds(s.woke.Max))
 }
 
 func quantileMS(latencyUS *hdrhistogram.Histogram, percent float64) float64 {
 	return float64(latencyUS.ValueAtPercentile(percent)) / 1000
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

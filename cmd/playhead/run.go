@@ -23,7 +23,6 @@ import (
 	"github.com/playhead-load/playhead/sim/driver"
 	"github.com/playhead-load/playhead/sim/fault"
 	"github.com/playhead-load/playhead/sim/target"
-	"github.com/playhead-load/playhead/sim/wakeup"
 )
 
 type runOptions struct {
@@ -312,7 +311,6 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	watched := make(chan []results.Interval, 1)
 	breaking, stopBreaking := context.WithCancel(ctx)
 	defer stopBreaking()
-	machine := wakeup.Watch()
 	played := r.driver.Run(ctx, func() {
 		go func() {
 			damage, err := r.breakTarget(breaking)
@@ -320,7 +318,6 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 		}()
 		go func() { watched <- r.watch(watching) }()
 	})
-	woke := machine.Stop()
 	stopWatching()
 	stopBreaking()
 	series := <-watched
@@ -344,8 +341,6 @@ func (r *runner) drive(ctx context.Context) (*results.Run, []results.Interval, e
 	}
 	record.Load.Backlog = r.driver.Backlog()
 	record.Generator, record.VoidReason = r.driver.Fitness(cpu)
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	record.Generator.WakeupMS = &results.WakeupLatency{P99: ms(woke.P99), P999: ms(woke.P999), Max: ms(woke.Max)}
 	record.Generator.ConnectionsBusy = r.driver.ConnectionsBusy()
 	return record, series, damage.err
 }
