@@ -211,10 +211,12 @@ func (p *peerBook) askAll(ctx context.Context, raftAddresses []string) []*helloA
 	return askEach(ctx, raftAddresses, p.ask)
 }
 
-// askNow is askAll, whatever is known already.
-func (p *peerBook) askNow(ctx context.Context, raftAddresses []string) []*helloAnswer {
+// askNow is askAll, whatever is known already, and waits for as long as it is told.
+func (p *peerBook) askNow(ctx context.Context, within time.Duration, raftAddresses []string) []*helloAnswer {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	return askEach(ctx, raftAddresses, func(ctx context.Context, raftAddress string) (helloAnswer, error) {
-		return askHello(ctx, p.detours.to(raftAddress), p.nodeID, p.identity)
+		return exchangeHello(ctx, p.detours.to(raftAddress), p.nodeID, p.identity)
 	})
 }
 

@@ -14,6 +14,7 @@ const (
 	snapshotTriedNext = 30 * time.Second // after one that was not taken
 	turnRestsAtMost   = 2 * time.Minute  // after one that was: the log must not grow for ever
 	turnWaitsAtMost   = 5 * time.Minute  // for snapshots of the others, likewise
+	turnAskWithin     = 2 * time.Second  // a node that is busy with one answers late
 )
 
 // watchLog takes this node's snapshots: one each time that the log has grown by the
@@ -21,6 +22,9 @@ const (
 // or elsewhere, be it one that was asked for or that a leader sends. The library would have
 // all nodes take theirs within seconds.
 func (n *Node) watchLog() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { <-n.closing; cancel() }()
 	var due time.Time // since when it is this node's turn; zero: it is not
 	for !pause(turnEvery, n.closing) {
 		place, nodes := n.place()
@@ -32,7 +36,7 @@ func (n *Node) watchLog() {
 		if first {
 			due = time.Now()
 		}
-		if other := n.claimTurn(); other != "" && time.Since(due) < turnWaitsAtMost {
+		if other := n.claimTurn(ctx); other != "" && time.Since(due) < turnWaitsAtMost {
 			if first {
 				n.logger.Info("a snapshot waits for another node's", "writing", other, "at_most", turnWaitsAtMost)
 			}
@@ -40,6 +44,7 @@ func (n *Node) watchLog() {
 			continue
 		}
 		due = time.Time{}
+		n.turn.Store(true) // also where it waits no longer
 		begun := time.Now()
 		err := n.TakeSnapshot(context.Background()) // until the node closes
 		n.turn.Store(false)
@@ -53,10 +58,10 @@ func (n *Node) watchLog() {
 	}
 }
 
-// claimTurn has this node say that it writes a snapshot, unless another one that it can
-// reach says so: that one's id is returned. Each says it before it asks, so that of two at
+// claimTurn has this node say that it writes a snapshot, unless another one says so that
+// answers: that one's id is returned. Each says it before it asks, so that of two at
 // once at least one gives way, and maybe both.
-func (n *Node) claimTurn() (other string) {
+func (n *Node) claimTurn(ctx context.Context) (other string) {
 	n.turn.Store(true)
 	var addresses []string
 	for _, s := range n.servers() {
@@ -64,7 +69,7 @@ func (n *Node) claimTurn() (other string) {
 			addresses = append(addresses, string(s.Address))
 		}
 	}
-	for _, answer := range n.peers.askNow(context.Background(), addresses) {
+	for _, answer := range n.peers.askNow(ctx, turnAskWithin, addresses) {
 		if answer != nil && answer.Snapshot {
 			n.turn.Store(false)
 			return answer.NodeID

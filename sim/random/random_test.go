@@ -74,6 +74,27 @@ func TestFunctionsAreThoseOfMath(t *testing.T) {
 	}
 }
 
+// TestFunctionsAtTheirEdges: where tables begin and end, and beyond what is told of.
+func TestFunctionsAtTheirEdges(t *testing.T) {
+	for k := -64 * 3; k <= 64*3; k++ {
+		for _, beside := range []float64{-1e-12, 0, 1e-12} {
+			x := float64(k)/128*math.Ln2 + beside
+			if got, want := random.Exp(x), math.Exp(x); math.Abs(got/want-1) > 4e-15 {
+				t.Errorf("Exp(%v): got %v, want %v", x, got, want)
+			}
+			turn := float64(k)/512 + beside
+			if got, want := random.CosTurn(turn), math.Cos(2*math.Pi*turn); math.Abs(got-want) > 4e-15 {
+				t.Errorf("CosTurn(%v): got %v, want %v", turn, got, want)
+			}
+		}
+	}
+	for x, as := range map[float64]float64{700: 700, 701: 700, 1e300: 700, math.Inf(1): 700, -700: -700, -701: -700, -1e300: -700, math.Inf(-1): -700} {
+		if got, want := random.Exp(x), math.Exp(as); math.Abs(got/want-1) > 4e-13 {
+			t.Errorf("Exp(%v): got %v, want %v", x, got, want)
+		}
+	}
+}
+
 // With 400,000 draws the standard error of each mean is below 0.003; the
 // tolerance is five of them.
 func TestMomentsOfDraws(t *testing.T) {

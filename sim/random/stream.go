@@ -64,8 +64,8 @@ func (s *Stream) Uint64() uint64 {
 
 // Float64 is uniform in [0, 1), a multiple of 2^-53.
 func (s *Stream) Float64() float64 {
-	return float64(float64(int64(s.Uint64()>>11)) * (1.0 / (1 << 53)))
-} // int64: one instruction
+	return float64(float64(int64(s.Uint64()>>11)) * (1.0 / (1 << 53))) // from an int64 it is one instruction
+}
 
 // Intn is uniform in 0 … n-1, n > 0 (multiply-shift; its bias is below n/2^64).
 func (s *Stream) Intn(n int) int {
