@@ -240,7 +240,7 @@ func TestCutDuringATransferDoesNotStopWrites(t *testing.T) {
 		w.split([]int{successor}, others(successor))
 		err := <-transferred // it may have been quicker than the cut, or have failed
 		t.Logf("round %d: transfer: %v", round+1, err)
-		writesWithin(t, c, 10*time.Second, "without the successor")
+		writesWithin(t, c, 20*time.Second, "without the successor")
 		w.heal()
 		for range 3 {
 			writesWithin(t, c, 10*time.Second, "healed")
