@@ -307,14 +307,14 @@ func (b *requestBody) Close() error { return nil }
 // drain reads what the handler did not want of the body, without which the next request
 // would not be found.
 func (b *requestBody) drain() error {
-	if b.left == 0 {
+	switch {
+	case b.left == 0:
 		return nil
+	case b.cut:
+		return io.ErrUnexpectedEOF
 	}
 	if _, err := io.Copy(io.Discard, b); err != nil {
 		return err
-	}
-	if b.cut {
-		return io.ErrUnexpectedEOF
 	}
 	b.closed = true
 	return nil

@@ -36,7 +36,9 @@ func (n *Node) watchLog() {
 		if first {
 			due = time.Now()
 		}
-		if other := n.claimTurn(ctx); other != "" && time.Since(due) < turnWaitsAtMost {
+		n.turn.Store(true) // before it asks: of two at once at least one gives way, and maybe both
+		if other := n.writingElsewhere(ctx); other != "" && time.Since(due) < turnWaitsAtMost {
+			n.turn.Store(false)
 			if first {
 				n.logger.Info("a snapshot waits for another node's", "writing", other, "at_most", turnWaitsAtMost)
 			}
@@ -44,7 +46,6 @@ func (n *Node) watchLog() {
 			continue
 		}
 		due = time.Time{}
-		n.turn.Store(true) // also where it waits no longer
 		begun := time.Now()
 		err := n.TakeSnapshot(context.Background()) // until the node closes
 		n.turn.Store(false)
@@ -58,11 +59,9 @@ func (n *Node) watchLog() {
 	}
 }
 
-// claimTurn has this node say that it writes a snapshot, unless another one says so that
-// answers: that one's id is returned. Each says it before it asks, so that of two at
-// once at least one gives way, and maybe both.
-func (n *Node) claimTurn(ctx context.Context) (other string) {
-	n.turn.Store(true)
+// writingElsewhere is the id of another node that says that it writes a snapshot, or is
+// about to; empty: none that answers does.
+func (n *Node) writingElsewhere(ctx context.Context) (nodeID string) {
 	var addresses []string
 	for _, s := range n.servers() {
 		if string(s.ID) != n.cfg.NodeID {
@@ -71,7 +70,6 @@ func (n *Node) claimTurn(ctx context.Context) (other string) {
 	}
 	for _, answer := range n.peers.askNow(ctx, turnAskWithin, addresses) {
 		if answer != nil && answer.Snapshot {
-			n.turn.Store(false)
 			return answer.NodeID
 		}
 	}

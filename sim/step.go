@@ -88,28 +88,25 @@ const fetchedAtOnce = 64
 // fetch has the processor bring what the next turns of the open window will look at, all at
 // once: one after another, each would wait for memory.
 func (f *Fleet) fetch() {
-	var accounts, turns [fetchedAtOnce]uint32 // of those whose sitting begins, and slots of those who sit
-	arriving, sitting := 0, 0
+	var accounts, slots [fetchedAtOnce]uint32 // of those whose sitting begins, and of those who sit
+	begin, sit := 0, 0
 	w := &f.wheel
 	from := max(0, w.taken-1) // the turn that is to be done, unless it came late
 	f.fetched, f.fetchedUntil = w.window, min(from+fetchedAtOnce, len(w.open))
 	for _, each := range w.open[from:f.fetchedUntil] {
 		if each.ref&arrivalTag != 0 {
-			accounts[arriving] = uint32(each.ref & indexMask)
-			arriving++
+			accounts[begin] = uint32(each.ref & indexMask)
+			begin++
 		} else {
-			turns[sitting] = uint32(each.ref)
-			sitting++
+			slots[sit] = uint32(each.ref)
+			sit++
 		}
 	}
-	for i, slot := range turns[:sitting] {
-		turns[i] = f.sittings.at(slot).account
+	for i, slot := range slots[:sit] {
+		accounts[begin+i] = f.sittings.at(slot).account
 	}
 	touched := uint32(0)
-	for _, account := range accounts[:arriving] {
-		touched += f.accounts[account].playing
-	}
-	for _, account := range turns[:sitting] {
+	for _, account := range accounts[:begin+sit] {
 		touched += f.accounts[account].playing
 	}
 	f.touched = touched
