@@ -43,6 +43,7 @@ var rows = []row{
 	{name: "over-64-any", batch: 100, connections: 64, anyNode: true, sessions: 10, overload: true},
 	{name: "over-6144-any", batch: 100, connections: 6144, anyNode: true, sessions: 10, overload: true},
 	{name: "snapshot", batch: 100, connections: 50, sessions: 140_000, titles: 3, pace: 50_000},
+	{name: "snapshot-10m-wal", batch: 100, connections: 50, sessions: 70_000, titles: 3, logStore: "wal", pace: 50_000},
 	{name: "read-leader", level: "leader", connections: 64},
 	{name: "read-linearizable", level: "linearizable", connections: 256},
 	{name: "read-stale", level: "stale", connections: 64, anyNode: true},
@@ -58,7 +59,11 @@ func (r row) String() string {
 		return fmt.Sprintf("GET position, %s, %s", r.level, to)
 	case r.pace > 0:
 		millions := float64(r.connections*r.sessions) / 1e6
-		return fmt.Sprintf("%d a POST, %.0f M sessions, %.0f M positions", r.batch, millions, millions*float64(r.titles))
+		store := ""
+		if r.logStore != "" {
+			store = ", " + r.logStore
+		}
+		return fmt.Sprintf("%d a POST, %.3g M sessions, %.3g M positions%s", r.batch, millions, millions*float64(r.titles), store)
 	case r.titles > 1:
 		return fmt.Sprintf("%d a POST, %.0f M sessions", r.batch, float64(r.connections*r.sessions)/1e6)
 	case r.overload:
