@@ -26,7 +26,7 @@ bench-k6: build k6 ## what k6 takes for a million events by a Fleet, by Devices 
 
 # These start no goroutine. The race detector sees them at work in the packages that use them; their own tests are
 # long sums of one goroutine, seven times as long under it.
-ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./viewing ./viewing/wire
+ALONE := ./sim ./sim/population ./sim/random ./sim/fit ./sim/capacity ./sim/trace ./sim/world ./server/archive ./viewing ./viewing/wire
 
 # These test whole programs, of which the race detector would see the test's half; make soak has it.
 WHOLE := ./cmd/playhead ./k6/cmd/k6

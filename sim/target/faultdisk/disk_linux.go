@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -67,9 +68,23 @@ func (d *Disk) unmount() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errors.Join(fmt.Errorf("unmount %s: %w", d.dir, err), syscall.Unmount(d.dir, syscall.MNT_DETACH))
+			return errors.Join(fmt.Errorf("unmount %s: %w, %w, in use by %v", d.dir, err, syscall.Unmount(d.dir, 0), usersOf(d.dir)), syscall.Unmount(d.dir, syscall.MNT_DETACH))
 		}
 	}
+}
+
+// usersOf is the links in /proc that lead below dir: of processes that have a file of it
+// open or mapped, or that work in it.
+func usersOf(dir string) (links []string) {
+	for _, kind := range []string{"cwd", "root", "exe", "fd/*", "map_files/*"} {
+		found, _ := filepath.Glob("/proc/[0-9]*/" + kind) // processes end meanwhile
+		for _, link := range found {
+			if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, dir) {
+				links = append(links, link+" -> "+to)
+			}
+		}
+	}
+	return links
 }
 
 // Hang makes every fsync wait, until Release.

@@ -144,3 +144,17 @@ func TestHang(t *testing.T) {
 	d.Release()
 	must(t, <-synced)
 }
+
+// A disk that cannot be taken away says who uses it.
+func TestUsersOf(t *testing.T) {
+	_, dir := mount(t)
+	f, err := os.Create(filepath.Join(dir, "open"))
+	must(t, err)
+	if users := usersOf(dir); len(users) != 1 || !strings.HasSuffix(users[0], " -> "+f.Name()) {
+		t.Errorf("used by %q, expected a link to %s", users, f.Name())
+	}
+	must(t, f.Close())
+	if users := usersOf(dir); len(users) != 0 {
+		t.Errorf("closed, and used by %q", users)
+	}
+}
