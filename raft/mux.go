@@ -221,6 +221,13 @@ func (m *mux) isolate(on bool) {
 	}
 }
 
+// cut closes every connection; peers dial again.
+func (m *mux) cut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closeConns()
+}
+
 func (m *mux) closeConns() {
 	for conn := range m.conns {
 		_ = conn.Close()
@@ -244,9 +251,7 @@ func (m *mux) Close() error {
 	m.closed.Do(func() {
 		close(m.done)
 		err = errors.Join(m.listener.Close(), m.forwarded.Close())
-		m.mu.Lock()
-		m.closeConns()
-		m.mu.Unlock()
+		m.cut()
 	})
 	return err
 }

@@ -165,7 +165,11 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 		self: hraft.ServerID(n.cfg.NodeID), logger: n.logger, founded: n.guard.hasFounded,
 		members: func() []hraft.Server { <-ready; return n.raft.GetConfiguration().Configuration().Servers },
 	}
-	n.trans = newTransport(network, n.guard, founder, n.mayLead, n.closing)
+	cut := func() {
+		n.logger.Warn("a leader went silent while it sent its snapshot: the connections to the peers are cut", "after", sentWithin)
+		n.mux.cut()
+	}
+	n.trans = newTransport(network, n.guard, founder, n.mayLead, cut, n.closing)
 	if err := n.newRaft(logger, cache, snapshots); err != nil {
 		return err
 	}

@@ -3,8 +3,10 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"sync"
+	"time"
 
 	hraft "github.com/hashicorp/raft"
 )
@@ -127,14 +129,15 @@ type transport struct {
 	guard   *voteGuard
 	founder *founderGuard
 	mayLead func() error
+	cut     func() // closes the connections of the raft port
 	rpcs    chan hraft.RPC
 
 	heartbeats sync.RWMutex // held while one is handled
 	ended      bool
 }
 
-func newTransport(inner *hraft.NetworkTransport, guard *voteGuard, founder *founderGuard, mayLead func() error, closing <-chan struct{}) *transport {
-	t := &transport{NetworkTransport: inner, guard: guard, founder: founder, mayLead: mayLead, rpcs: make(chan hraft.RPC)}
+func newTransport(inner *hraft.NetworkTransport, guard *voteGuard, founder *founderGuard, mayLead func() error, cut func(), closing <-chan struct{}) *transport {
+	t := &transport{NetworkTransport: inner, guard: guard, founder: founder, mayLead: mayLead, cut: cut, rpcs: make(chan hraft.RPC)}
 	go t.filter(closing)
 	return t
 }
@@ -174,6 +177,9 @@ func (t *transport) filter(closing <-chan struct{}) {
 			if t.founder.refused(rpc) || t.refused(rpc) {
 				continue
 			}
+			if _, ok := rpc.Command.(*hraft.InstallSnapshotRequest); ok {
+				rpc.Reader = impatientReader{rpc.Reader, t.cut}
+			}
 			select {
 			case t.rpcs <- rpc:
 			case <-closing:
@@ -184,6 +190,23 @@ func (t *transport) filter(closing <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// sentWithin is how long a leader that sends a snapshot may send nothing of it.
+const sentWithin = 10 * time.Second
+
+// impatientReader reads a snapshot that a leader sends, and cuts the connections, this one
+// among them, when nothing comes of it. The library reads it in the goroutine that also
+// votes: with the leader frozen, the others would never have another.
+type impatientReader struct {
+	io.Reader
+	cut func()
+}
+
+func (r impatientReader) Read(p []byte) (int, error) {
+	impatience := time.AfterFunc(sentWithin, r.cut)
+	defer impatience.Stop()
+	return r.Reader.Read(p)
 }
 
 func (t *transport) refused(rpc hraft.RPC) bool {

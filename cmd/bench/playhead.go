@@ -133,7 +133,7 @@ func (p *poster) post(ctx context.Context, events int, event func(i int) *viewin
 	p.request = http1.AppendBody(p.request, p.body)
 	for {
 		answer, err := p.conn.Do(p.request, time.Now().Add(answerTimeout))
-		if hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET); hungUp && p.row.overload { // too busy to hear the first request in time
+		if hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET); hungUp && p.row.overload { // too busy to hear a request in time
 			p.again.lost++
 			if err := p.redial(ctx); err != nil {
 				return err

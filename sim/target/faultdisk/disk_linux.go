@@ -68,7 +68,8 @@ func (d *Disk) unmount() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errors.Join(fmt.Errorf("unmount %s: %w, %w, in use by %v", d.dir, err, syscall.Unmount(d.dir, 0), usersOf(d.dir)), syscall.Unmount(d.dir, syscall.MNT_DETACH))
+			users := usersOf(d.dir)
+			return errors.Join(fmt.Errorf("unmount %s, in use by %v: %w", d.dir, users, err), syscall.Unmount(d.dir, syscall.MNT_DETACH))
 		}
 	}
 }
@@ -79,7 +80,7 @@ func usersOf(dir string) (links []string) {
 	for _, kind := range []string{"cwd", "root", "exe", "fd/*", "map_files/*"} {
 		found, _ := filepath.Glob("/proc/[0-9]*/" + kind) // processes end meanwhile
 		for _, link := range found {
-			if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, dir) {
+			if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to+"/", dir+"/") {
 				links = append(links, link+" -> "+to)
 			}
 		}
