@@ -11,7 +11,7 @@ import (
 )
 
 // A leader that freezes while it sends a snapshot costs the two others no more than the
-// limit and an election: whom it sends to is needed for their majority.
+// limit and an election: whom it sends to is needed for their majority (known bug 24).
 func TestAFrozenSenderIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	f := &freezer{addresses: map[string]int{}}
