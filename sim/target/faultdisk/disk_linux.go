@@ -52,9 +52,13 @@ func (d *Disk) mount() error {
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", d.dir, err)
 	}
+	// The library opens a file of the disk and closes it again. A process that began in
+	// between would have it open too, and the disk would be busy for as long as it runs.
+	syscall.ForkLock.RLock()
 	d.server, err = fs.Mount(d.dir, &node{root.(*fs.LoopbackNode), d}, &fs.Options{
-		MountOptions: fuse.MountOptions{DirectMount: true, FsName: "faultdisk", Name: "faultdisk"},
+		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "faultdisk", Name: "faultdisk"}, // begins no process
 	})
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", d.dir, err)
 	}

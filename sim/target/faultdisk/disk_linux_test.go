@@ -2,8 +2,10 @@ package faultdisk
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -157,4 +159,34 @@ func TestUsersOf(t *testing.T) {
 	if users := usersOf(dir); len(users) != 0 {
 		t.Errorf("closed, and used by %q", users)
 	}
+}
+
+// A process that begins while a disk is mounted does not keep it busy.
+func TestNobodyInheritsADisk(t *testing.T) {
+	stop := make(chan struct{})
+	var beginning sync.WaitGroup
+	for range 4 {
+		beginning.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := exec.Command("sleep", "0.1").Run(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 100 {
+		_, dir := mount(t)
+		if users := usersOf(dir); len(users) != 0 {
+			t.Errorf("used by %q", users)
+			break
+		}
+	}
+	close(stop)
+	beginning.Wait()
 }
