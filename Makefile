@@ -34,16 +34,13 @@ WHOLE := ./cmd/playhead ./k6/cmd/k6
 # It judges milliseconds: nothing else is to run meanwhile, nor the race detector.
 TIMED := ./sim/driver/drivertest
 
-# These take the longest of the rest, and wait for much of it: they begin first, so that the others run beside them.
-LONG := ./sim/target ./raft
-
 .PHONY: test
 test: ## every test, with the race detector but for what starts no goroutine, is a whole program or judges milliseconds
 	$(GO) test -vet=off $(TIMED); timed=$$?; \
 	(cd cmd/bench-driver && $(GO) test -vet=off ./... && cd ../bench && $(GO) test -vet=off ./...) & bench=$$!; \
 	$(GO) test -vet=off $(ALONE); alone=$$?; \
 	$(GO) test -vet=off -timeout 20m -parallel 4 $(WHOLE); whole=$$?; \
-	$(GO) test -vet=off -race -timeout 20m -p 2 -parallel 3 $(LONG) $(filter-out $(ALONE) $(WHOLE) $(TIMED) $(LONG),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
+	$(GO) test -vet=off -race -timeout 20m -p 2 -parallel 3 $(filter-out $(ALONE) $(WHOLE) $(TIMED),$(shell $(GO) list -f '{{.Dir}}' ./... | sed 's|^$(CURDIR)|.|')); others=$$?; \
 	wait $$bench && exit $$((timed + alone + whole + others)) # much of it waits: for elections, disks, processes; make lint vets
 
 .PHONY: fuzz
