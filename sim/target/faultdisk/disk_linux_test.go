@@ -180,7 +180,7 @@ func TestNobodyInheritsADisk(t *testing.T) {
 			}
 		})
 	}
-	for range 100 {
+	for range 40 {
 		_, dir := mount(t)
 		if users := usersOf(dir); len(users) != 0 {
 			t.Errorf("used by %q", users)
