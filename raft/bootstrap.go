@@ -33,7 +33,7 @@ func (n *Node) hello() helloAnswer {
 		NodeID: n.cfg.NodeID, ClusterID: n.machine.clusterID().String(), RaftAddress: n.cfg.RaftAddress, HTTPAddress: n.cfg.HTTPAddress,
 		Bootstrapped: n.bootstrapped(), LastIndex: n.raft.LastIndex(),
 		Role: n.role(), LeaderID: string(leaderID),
-		Snapshot: n.turn.Load() || n.snapshots.writing.Load() > 0,
+		Snapshot: n.turn.Load() || len(n.taking) > 0 || n.WritesSnapshot(),
 	}
 }
 

@@ -205,9 +205,20 @@ func (n *Node) successor(ctx context.Context, id string) (hraft.Server, error) {
 	return candidates[best], nil
 }
 
-// TakeSnapshot writes a snapshot now and truncates the log behind it; on any node.
+// TakeSnapshot writes a snapshot now and truncates the log behind it; on any node. It
+// waits for one that the node takes already, and the next is not begun after ctx has ended.
 func (n *Node) TakeSnapshot(ctx context.Context) error {
-	err := n.run(ctx, func(time.Duration) hraft.Future { return n.raft.Snapshot() }, knownError)
+	err := n.run(ctx, func(time.Duration) error {
+		select {
+		case n.taking <- struct{}{}:
+			defer func() { <-n.taking }()
+			return n.raft.Snapshot().Error()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.closing:
+			return hraft.ErrRaftShutdown
+		}
+	}, knownError)
 	if errors.Is(err, hraft.ErrNothingNewToSnapshot) {
 		return ErrNothingToSnapshot
 	}
@@ -220,10 +231,10 @@ func (n *Node) TakeSnapshot(ctx context.Context) error {
 // change runs an operation of the library and waits for it within ctx; the
 // operation itself goes on when ctx ends.
 func (n *Node) change(ctx context.Context, start func(within time.Duration) hraft.Future) error {
-	return n.run(ctx, start, changeError)
+	return n.run(ctx, func(within time.Duration) error { return start(within).Error() }, changeError)
 }
 
-func (n *Node) run(ctx context.Context, start func(within time.Duration) hraft.Future, verdict func(error) error) error {
+func (n *Node) run(ctx context.Context, start func(within time.Duration) error, verdict func(error) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -232,7 +243,7 @@ func (n *Node) run(ctx context.Context, start func(within time.Duration) hraft.F
 		within = min(within, max(time.Until(deadline), time.Millisecond))
 	}
 	done := make(chan error, 1)
-	go func() { done <- start(within).Error() }()
+	go func() { done <- start(within) }()
 	select {
 	case err := <-done:
 		return verdict(err)

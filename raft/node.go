@@ -43,7 +43,8 @@ type Node struct {
 	peers   *peerBook
 
 	snapshots *snapshotStore
-	turn      atomic.Bool // it is about to write one, or does
+	turn      atomic.Bool   // it asks whether it may write one
+	taking    chan struct{} // holds one value while it takes one
 
 	changed       signal // role, leader or own term's first applied entry
 	observed      chan hraft.Observation
@@ -89,6 +90,7 @@ func Open(cfg Config, sm StateMachine) (*Node, error) {
 		logger:   cfg.Logger.With("node_id", cfg.NodeID),
 		peers:    newPeerBook(cfg),
 		observed: make(chan hraft.Observation, 1),
+		taking:   make(chan struct{}, 1),
 		closing:  closing,
 		closed:   make(chan struct{}),
 	}

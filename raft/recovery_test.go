@@ -1,11 +1,14 @@
 package raft_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,10 +125,64 @@ func TestSnapshotTruncationAndFreshFollower(t *testing.T) {
 		if info, ok := c.Node(fresh).LastSnapshot(); sent && (!ok || info.Index < taken.Index) {
 			t.Errorf("the fresh follower tells of the snapshot %+v, %v, that it was sent", info, ok)
 		}
-		if got := c.Machine(fresh).(*list).all(); len(got) != len(all) {
+		// what an election left open was proposed again, and may be there twice
+		if got := slices.Compact(c.Machine(fresh).(*list).all()); len(got) != len(all) {
 			t.Errorf("the fresh follower holds %d commands, want %d", len(got), len(all))
 		}
 	})
+}
+
+// slowList writes a snapshot when it may.
+type slowList struct {
+	list
+	may   chan struct{}
+	taken atomic.Int32
+}
+
+type slowState struct {
+	io.WriterTo
+	may <-chan struct{}
+}
+
+func (l *slowList) Snapshot(at raft.Place) (io.WriterTo, error) {
+	l.taken.Add(1)
+	state, err := l.list.Snapshot(at)
+	return slowState{state, l.may}, err
+}
+
+func (s slowState) WriteTo(w io.Writer) (int64, error) {
+	<-s.may
+	return s.WriterTo.WriteTo(w)
+}
+
+// TestSnapshotNobodyWaitsFor: one that was asked for while another is written, by somebody
+// who has gone away since, is not written.
+func TestSnapshotNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	machine := &slowList{may: make(chan struct{})}
+	c := rafttest.NewCluster(t, 1, func(int) raft.StateMachine { return machine })
+	node := c.Node(0)
+	propose(t, c, "held")
+	if node.WritesSnapshot() {
+		t.Error("it writes a snapshot that nobody asked for")
+	}
+	first := make(chan error, 1)
+	go func() { first <- node.TakeSnapshot(within(t, 20*time.Second)) }()
+	rafttest.Eventually(t, "the snapshot is begun", node.WritesSnapshot)
+	for range 3 {
+		if err := node.TakeSnapshot(within(t, time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("beside another that takes long: %v", err)
+		}
+	}
+	close(machine.may)
+	for _, err := range []error{<-first, node.TakeSnapshot(within(t, 20*time.Second))} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if taken := machine.taken.Load(); taken != 2 || node.WritesSnapshot() {
+		t.Errorf("%d snapshots were taken, want the 2 that were waited for; still writing: %v", taken, node.WritesSnapshot())
+	}
 }
 
 func TestWipedNodeFoundsNoSecondCluster(t *testing.T) {

@@ -88,6 +88,10 @@ func (n *Node) LastSnapshot() (SnapshotInfo, bool) {
 	return SnapshotInfo{}, false
 }
 
+// WritesSnapshot reports whether a snapshot is being written to this node's disk, its own
+// or one that it is sent.
+func (n *Node) WritesSnapshot() bool { return n.snapshots.writing.Load() > 0 }
+
 // tell makes a complete snapshot the newest, unless a leader has sent a newer one while
 // this node's own was written.
 func (s *snapshotStore) tell(info *SnapshotInfo) {

@@ -28,7 +28,7 @@ func (n *Node) watchLog() {
 	var due time.Time // since when it is this node's turn; zero: it is not
 	for !pause(turnEvery, n.closing) {
 		place, nodes := n.place()
-		if n.snapshots.writing.Load() > 0 || !isTurn(n.AppliedIndex(), n.snapshots.lastIndex(), n.cfg.SnapshotThreshold, place, nodes) {
+		if n.WritesSnapshot() || !isTurn(n.AppliedIndex(), n.snapshots.lastIndex(), n.cfg.SnapshotThreshold, place, nodes) {
 			due = time.Time{}
 			continue
 		}

@@ -242,6 +242,7 @@ var (
 		newCount("playhead_raft_leader_changes_total", "Leaders that this node has heard of, one after another.", func(l look) uint64 { return l.server.node.LeaderChanges() }),
 		newCount("playhead_raft_entries_total", "Log entries that this node has submitted as leader.", func(l look) uint64 { return l.entries }),
 		newCount("playhead_raft_commands_total", "Commands that rode in these entries.", func(l look) uint64 { return l.commands }),
+		newGauge("playhead_raft_snapshot_writing", "1 while a snapshot is written to this node's disk, its own or one that it is sent.", func(l look) float64 { return oneIf(l.server.node.WritesSnapshot()) }),
 		newGauge("playhead_archive_index", "Index up to which the archive is on the disk.", func(l look) float64 { return float64(l.server.archiver.synced.Load()) }),
 		newGauge("playhead_archive_size_bytes", "Size of the archive.", func(l look) float64 { return float64(l.server.archiver.bytes.Load()) }),
 		newGauge("playhead_archive_failed", "1 when the archive cannot be written: the node takes no snapshots until it is restarted.", func(l look) float64 { return oneIf(l.server.archiver.failure() != nil) }),

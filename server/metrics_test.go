@@ -74,6 +74,7 @@ func TestMetricsTell(t *testing.T) {
 		"playhead_raft_leader": 1, "playhead_raft_leader_known": 1, "playhead_raft_members": 1,
 		"playhead_raft_term": float64(status.Term), "playhead_raft_commit_index": float64(status.CommitIndex), "playhead_raft_applied_index": float64(status.AppliedIndex),
 		"playhead_raft_snapshot_index":                   float64(status.AppliedIndex),
+		"playhead_raft_snapshot_writing":                 0,
 		"playhead_raft_entries_total":                    7, // one for each write, for they came one after another
 		"playhead_raft_entry_commands":                   7,
 		"playhead_raft_entry_size_bytes":                 7,

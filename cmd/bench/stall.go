@@ -32,10 +32,21 @@ type stall struct {
 	collecting   float64 // of the servers' processor time since their start, what Go's collector took
 }
 
+// Servers write snapshots of their own accord too, after so many entries: what is measured
+// begins when none does.
+const (
+	restFor    = 3 * time.Second // without one, until it is taken that none waits to be written
+	restWithin = 15 * time.Minute
+	calmTries  = 5
+	lookEvery  = 200 * time.Millisecond
+)
+
 // snapshotter is a cluster whose leader writes a snapshot when it is told to.
 type snapshotter interface {
 	// snapshot returns when it is written.
 	snapshot(ctx context.Context) error
+	// writing reports whether a server writes one.
+	writing(ctx context.Context) (bool, error)
 	// collectorTime is the processor time that Go's collector took in all servers, as of
 	// each one's newest collection.
 	collectorTime(ctx context.Context) (time.Duration, error)
@@ -48,9 +59,7 @@ func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s
 	if !ok {
 		return s, errors.New("it writes no snapshot on demand")
 	}
-	rest, cancel := context.WithTimeout(ctx, cfg.duration)
-	defer cancel()
-	if s.calm, err = l.runPaced(ctx, r.pace, rest.Done()); err != nil {
+	if s.calm, err = playCalm(ctx, leader, l, r, cfg); err != nil {
 		return s, err
 	}
 	written := make(chan struct{})
@@ -73,6 +82,43 @@ func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s
 	all, err := c.cpuTime()
 	s.collecting = collector.Seconds() / all.Seconds()
 	return s, err
+}
+
+// playCalm plays a row at its pace while no server writes a snapshot. One that was begun
+// meanwhile is still being written afterwards: it takes longer.
+func playCalm(ctx context.Context, c snapshotter, l *load, r row, cfg config) (calm result, err error) {
+	for range calmTries {
+		if err := awaitRest(ctx, c); err != nil {
+			return calm, err
+		}
+		over, cancel := context.WithTimeout(ctx, cfg.duration)
+		calm, err = l.runPaced(ctx, r.pace, over.Done())
+		cancel()
+		if err != nil {
+			return calm, err
+		}
+		if writes, err := c.writing(ctx); !writes || err != nil {
+			return calm, err
+		}
+	}
+	return calm, fmt.Errorf("the servers wrote a snapshot of their own in each of %d tries to measure them without", calmTries)
+}
+
+// awaitRest returns when no server has written a snapshot for a while.
+func awaitRest(ctx context.Context, c snapshotter) error {
+	ctx, cancel := context.WithTimeout(ctx, restWithin)
+	defer cancel()
+	for since := time.Now(); time.Since(since) < restFor; {
+		writes, err := c.writing(ctx)
+		if err != nil {
+			return fmt.Errorf("wait until the servers have written their snapshots: %w", err)
+		}
+		if writes {
+			since = time.Now()
+		}
+		waitUntil(ctx, time.Now().Add(lookEvery), nil)
+	}
+	return nil
 }
 
 // runPaced is an open loop: together the connections send so many events a second,
@@ -134,9 +180,18 @@ func (c *playheadCluster) snapshot(ctx context.Context) error {
 	return err
 }
 
-const collectorSeconds = "go_cpu_classes_gc_total_cpu_seconds_total "
+func (c *playheadCluster) writing(ctx context.Context) (bool, error) {
+	sum, err := c.sumFigure(ctx, "playhead_raft_snapshot_writing")
+	return sum > 0, err
+}
 
-func (c *playheadCluster) collectorTime(ctx context.Context) (sum time.Duration, err error) {
+func (c *playheadCluster) collectorTime(ctx context.Context) (time.Duration, error) {
+	sum, err := c.sumFigure(ctx, "go_cpu_classes_gc_total_cpu_seconds_total")
+	return time.Duration(sum * float64(time.Second)), err
+}
+
+// sumFigure adds up what all servers tell of a figure without labels.
+func (c *playheadCluster) sumFigure(ctx context.Context, name string) (sum float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, maxMetrics)
 	defer cancel()
 	for _, url := range c.servers.URLs() {
@@ -144,13 +199,13 @@ func (c *playheadCluster) collectorTime(ctx context.Context) (sum time.Duration,
 		if err != nil {
 			return 0, err
 		}
-		_, value, _ := strings.Cut(text, "\n"+collectorSeconds)
+		_, value, _ := strings.Cut(text, "\n"+name+" ")
 		value, _, _ = strings.Cut(value, "\n")
-		seconds, err := strconv.ParseFloat(value, 64)
+		figure, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return 0, fmt.Errorf("%s/metrics: %s: %w", url, collectorSeconds, err)
+			return 0, fmt.Errorf("%s/metrics: %s: %w", url, name, err)
 		}
-		sum += time.Duration(seconds * float64(time.Second))
+		sum += figure
 	}
 	return sum, nil
 }
