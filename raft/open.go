@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
@@ -154,63 +151,6 @@ func openBolt(_ Config, path string, _ hclog.Logger) (kept keptLog, err error) {
 		return nil, err
 	}
 	return store, nil
-}
-
-func openWAL(cfg Config, dir string, logger hclog.Logger) (kept keptLog, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	size := cfg.segmentBytes
-	if size == 0 {
-		size = segmentBytes
-	}
-	meta := &metadb.BoltMetaDB{}
-	defer func() {
-		if err != nil { // the library keeps it open
-			err = errors.Join(err, meta.Close())
-		}
-	}()
-	defer recovered(&err)
-	store, err := wal.Open(dir, wal.WithLogger(logger), wal.WithSegmentSize(size), wal.WithMetaStore(meta))
-	if err != nil {
-		return nil, err
-	}
-	return store, nil
-}
-
-// segmentFile is the segment that holds an entry; the directory when there is none.
-func segmentFile(dir string, index uint64) string {
-	found := filepath.Join(dir, walDir)
-	for path, first := range segmentsOf(dir) {
-		if first <= index {
-			found = path
-		}
-	}
-	return found
-}
-
-// lastOfSegment is the last entry of the segment that holds an entry; no end is known of
-// the newest.
-func lastOfSegment(dir string, index uint64) uint64 {
-	for _, first := range segmentsOf(dir) {
-		if first > index {
-			return first - 1
-		}
-	}
-	return math.MaxUint64
-}
-
-// segmentsOf is the segments on disk, each with its first entry, in their order.
-func segmentsOf(dir string) iter.Seq2[string, uint64] {
-	return func(yield func(path string, first uint64) bool) {
-		paths, _ := filepath.Glob(filepath.Join(dir, walDir, "*.wal")) // names begin with the index
-		for _, path := range paths {
-			var first, id uint64
-			if n, _ := fmt.Sscanf(filepath.Base(path), "%020d-%016x.wal", &first, &id); n == 2 && !yield(path, first) {
-				return
-			}
-		}
-	}
 }
 
 // checkTreeFile refuses a B+tree file that is damaged or in use.
