@@ -212,6 +212,9 @@ func (n *Node) TakeSnapshot(ctx context.Context) error {
 		select {
 		case n.taking <- struct{}{}:
 			defer func() { <-n.taking }()
+			if err := ctx.Err(); err != nil { // both may have been so
+				return err
+			}
 			return n.raft.Snapshot().Error()
 		case <-ctx.Done():
 			return ctx.Err()

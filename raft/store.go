@@ -9,6 +9,7 @@ import (
 	"time"
 
 	hraft "github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
 )
 
 // The log stores, values of [Config].LogStore.
@@ -87,6 +88,9 @@ func (s *diskStore) StoreLogs(logs []*hraft.Log) error {
 	err := s.write(logs)
 	if err == nil {
 		err = s.promise.setLast(logs[len(logs)-1].Index)
+	}
+	if tell := s.damaged.Load(); errors.Is(err, wal.ErrSealed) && tell != nil {
+		(*tell)(fmt.Errorf("begin the next segment of the log after %s: the disk refused: make space on it, or mend it, then start this node again", s.file(logs[0].Index)))
 	}
 	if err != nil {
 		s.refused.Store(&refusedAppend{time.Now(), err})

@@ -1,7 +1,7 @@
 package raft
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,23 +19,13 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 )
 
-// beginAgain is the pause after a segment of the WAL that could not be begun.
-const beginAgain = 200 * time.Millisecond
-
-// walLog is the library's log of segments, which takes no entry ever again once a segment is
-// full and the next was not begun: for a crash in between ("segment is sealed", raft-wal
-// 0.4.2), or for a disk that was full just then. Here such a crash is made up for when the log
-// is opened, and such a disk is waited for: the append hangs, as it does on a disk that stalls.
-type walLog struct {
-	*wal.WAL
-	patience *patience
-}
-
-// Close ends a wait for the disk, too.
-func (l *walLog) Close() error {
-	l.patience.end()
-	return l.WAL.Close()
-}
+// A segment of the WAL ends with an index of its entries, written with the entry that fills
+// it; then a commit in the small B+tree file says that another follows, and that one's file
+// is made. After a crash in between, or when the disk did not take the latter two, the
+// library (raft-wal 0.4.2) takes no entry ever again: "segment is sealed". So what is missing
+// is made up for when the log is opened, see finishSegment; a disk that is full is not asked
+// for the whole next segment at once, see roomyFS; and who is told nevertheless that the
+// segment is sealed ends, to open the log again, see diskStore.StoreLogs.
 
 func openWAL(cfg Config, dir string, logger hclog.Logger) (kept keptLog, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -46,30 +35,48 @@ func openWAL(cfg Config, dir string, logger hclog.Logger) (kept keptLog, err err
 	if size == 0 {
 		size = segmentBytes
 	}
-	closing, end := context.WithCancel(context.Background())
-	patience := &patience{logger: logger, closing: closing.Done(), end: end}
-	meta := &patientMeta{patience: patience}
+	meta := &metadb.BoltMetaDB{}
 	defer func() {
 		if err != nil { // the library keeps it open
 			err = errors.Join(err, meta.Close())
 		}
 	}()
 	defer recovered(&err)
-	filer := segment.NewFiler(dir, &patientFS{walfs.New(), patience})
-	if err := beginSegment(dir, filer, meta, size); err != nil {
+	filer := segment.NewFiler(dir, roomyFS{walfs.New()})
+	if err := finishSegment(dir, filer, meta, size); err != nil {
 		return nil, err
 	}
 	store, err := wal.Open(dir, wal.WithLogger(logger), wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithSegmentFiler(filer))
 	if err != nil {
 		return nil, err
 	}
-	patience.running.Store(true)
-	return &walLog{store, patience}, nil
+	return store, nil
 }
 
-// beginSegment makes up for a crash after the newest segment was full and before it was
-// written down that another follows. That one's file is made when the log is opened.
-func beginSegment(dir string, filer *segment.Filer, meta types.MetaStore, size int) error {
+// roomyFS makes a segment without its space reserved where that is refused: the disk may
+// have space again when it is needed, and if not, it refuses the entry alone.
+type roomyFS struct{ *walfs.FS }
+
+// Create implements types.VFS.
+func (f roomyFS) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	file, err := f.FS.Create(dir, name, size)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return file, err
+	}
+	if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return f.FS.Create(dir, name, 0)
+}
+
+// indexHeader is before the index of a segment: the head of its frame (raft-wal's format).
+const indexHeader = 8
+
+// finishSegment makes up for a crash after the newest segment was filled and before it was
+// written down that another follows; that one's file is made when the log is opened. Of an
+// index that is there in part, with the append that it came with, nothing was acknowledged:
+// it is cut off, and the segment goes on.
+func finishSegment(dir string, filer *segment.Filer, meta types.MetaStore, size int) error {
 	state, err := meta.Load(dir)
 	if err != nil || len(state.Segments) == 0 {
 		return err
@@ -80,77 +87,83 @@ func beginSegment(dir string, filer *segment.Filer, meta types.MetaStore, size i
 	}
 	file, err := filer.RecoverTail(*newest)
 	if err != nil {
-		return nil // it is missing or damaged, which the library tells, or makes up for
+		return nil // it is missing or damaged, which the library makes up for, or tells
 	}
 	full, indexStart, err := file.Sealed()
+	if err != nil || !full {
+		return errors.Join(err, file.Close())
+	}
 	last := file.LastIndex()
-	if err := errors.Join(err, file.Close()); err != nil || !full {
+	path := filepath.Join(dir, segment.FileName(*newest))
+	newest.SealTime, newest.MaxIndex, newest.IndexStart = time.Now(), last, indexStart
+	whole := last >= newest.BaseIndex && readsAlike(filer, *newest, file)
+	if err := file.Close(); err != nil {
 		return err
 	}
-	now := time.Now()
-	newest.SealTime, newest.MaxIndex, newest.IndexStart = now, last, indexStart
+	if !whole {
+		return errors.Join(os.Truncate(path, int64(indexStart)-indexHeader), syncFile(path))
+	}
+	if err := checkFollower(filer, state.NextSegmentID, last+1); err != nil {
+		return err
+	}
+	// It may not have been synced before the crash, and is not written to again.
+	if err := errors.Join(syncFile(path), syncDir(dir)); err != nil {
+		return err
+	}
 	state.Segments = append(state.Segments, types.SegmentInfo{
 		ID: state.NextSegmentID, BaseIndex: last + 1, MinIndex: last + 1,
-		SizeLimit: uint32(size), Codec: newest.Codec, CreateTime: now,
+		SizeLimit: uint32(size), Codec: newest.Codec, CreateTime: newest.SealTime,
 	})
 	state.NextSegmentID++
 	return meta.CommitState(state)
 }
 
-// patience is with a disk that does not take the next segment, while the log is in use.
-type patience struct {
-	logger  hclog.Logger
-	running atomic.Bool
-	closing <-chan struct{}
-	end     func()
-}
-
-// until tries again until it succeeds, or the log is closed.
-func (p *patience) until(try func() error) error {
-	err := try()
-	for told := false; err != nil && p.running.Load(); err = try() {
-		if !told {
-			p.logger.Error("the disk does not take the next segment of the log: no entry is written until it does; make space on it, or mend it", "error", err)
-			told = true
+// readsAlike reports whether a segment reads by its index as it does by its entries.
+func readsAlike(filer *segment.Filer, full types.SegmentInfo, entries types.SegmentReader) bool {
+	byIndex, err := filer.Open(full)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = byIndex.Close() }()
+	for index := full.MinIndex; index <= full.MaxIndex; index++ {
+		want, err := entries.GetLog(index)
+		if err != nil {
+			return false
 		}
-		if pause(beginAgain, p.closing) {
-			return err
+		got, err := byIndex.GetLog(index)
+		alike := err == nil && bytes.Equal(got.Bs, want.Bs)
+		if err == nil {
+			_ = got.Close()
+		}
+		_ = want.Close()
+		if !alike {
+			return false
 		}
 	}
-	return err
+	return true
 }
 
-type patientMeta struct {
-	metadb.BoltMetaDB
-	patience *patience
-}
-
-// CommitState implements types.MetaStore.
-func (m *patientMeta) CommitState(state types.PersistentState) error {
-	return m.patience.until(func() error { return m.BoltMetaDB.CommitState(state) })
-}
-
-type patientFS struct {
-	*walfs.FS
-	patience *patience
-}
-
-// Create implements types.VFS.
-func (f *patientFS) Create(dir, name string, size uint64) (file types.WritableFile, err error) {
-	err = f.patience.until(func() (err error) {
-		if file, err = f.FS.Create(dir, name, size); err != nil && !errors.Is(err, fs.ErrExist) {
-			err = errors.Join(err, removeIfThere(filepath.Join(dir, name))) // it may be there without its space
+// checkFollower refuses a segment that begins elsewhere than after the newest known one: what
+// was written down of it is lost, and it overruled entries that are still in that one.
+func checkFollower(filer *segment.Filer, nextID, first uint64) error {
+	segments, err := filer.List()
+	if err != nil {
+		return err
+	}
+	for id, begins := range segments {
+		if id > nextID || id == nextID && begins != first {
+			return fmt.Errorf("%w: of a segment that begins at entry %d nothing is known, expected one at entry %d", types.ErrCorrupt, begins, first)
 		}
-		return err
-	})
-	return file, err
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	return nil
+}
+
+func syncFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
 }
 
 // segmentFile is the segment that holds an entry; the directory when there is none.

@@ -45,11 +45,18 @@ const (
 type snapshotter interface {
 	// snapshot returns when it is written.
 	snapshot(ctx context.Context) error
-	// writing reports whether a server writes one.
-	writing(ctx context.Context) (bool, error)
+	// snapshots tells of those that the servers write, also of their own accord.
+	snapshots(ctx context.Context) (snapshots, error)
 	// collectorTime is the processor time that Go's collector took in all servers, as of
 	// each one's newest collection.
 	collectorTime(ctx context.Context) (time.Duration, error)
+}
+
+// snapshots are as many as the sum of the newest ones' indexes tells, and one more while one
+// is written.
+type snapshots struct {
+	indexes float64
+	writing bool
 }
 
 // measureStall plays a row at its pace, for a while and then for as long as the snapshot
@@ -84,11 +91,11 @@ func measureStall(ctx context.Context, c cluster, l *load, r row, cfg config) (s
 	return s, err
 }
 
-// playCalm plays a row at its pace while no server writes a snapshot. One that was begun
-// meanwhile is still being written afterwards: it takes longer.
+// playCalm plays a row at its pace while no server writes a snapshot.
 func playCalm(ctx context.Context, c snapshotter, l *load, r row, cfg config) (calm result, err error) {
 	for range calmTries {
-		if err := awaitRest(ctx, c); err != nil {
+		before, err := awaitRest(ctx, c)
+		if err != nil {
 			return calm, err
 		}
 		over, cancel := context.WithTimeout(ctx, cfg.duration)
@@ -97,7 +104,7 @@ func playCalm(ctx context.Context, c snapshotter, l *load, r row, cfg config) (c
 		if err != nil {
 			return calm, err
 		}
-		if writes, err := c.writing(ctx); !writes || err != nil {
+		if after, err := c.snapshots(ctx); after == before || err != nil {
 			return calm, err
 		}
 	}
@@ -105,20 +112,20 @@ func playCalm(ctx context.Context, c snapshotter, l *load, r row, cfg config) (c
 }
 
 // awaitRest returns when no server has written a snapshot for a while.
-func awaitRest(ctx context.Context, c snapshotter) error {
+func awaitRest(ctx context.Context, c snapshotter) (now snapshots, err error) {
 	ctx, cancel := context.WithTimeout(ctx, restWithin)
 	defer cancel()
 	for since := time.Now(); time.Since(since) < restFor; {
-		writes, err := c.writing(ctx)
-		if err != nil {
-			return fmt.Errorf("wait until the servers have written their snapshots: %w", err)
+		before := now
+		if now, err = c.snapshots(ctx); err != nil {
+			return now, fmt.Errorf("wait until the servers have written their snapshots: %w", err)
 		}
-		if writes {
+		if now.writing || now != before {
 			since = time.Now()
 		}
 		waitUntil(ctx, time.Now().Add(lookEvery), nil)
 	}
-	return nil
+	return now, nil
 }
 
 // runPaced is an open loop: together the connections send so many events a second,
@@ -180,34 +187,52 @@ func (c *playheadCluster) snapshot(ctx context.Context) error {
 	return err
 }
 
-func (c *playheadCluster) writing(ctx context.Context) (bool, error) {
-	sum, err := c.sumFigure(ctx, "playhead_raft_snapshot_writing")
-	return sum > 0, err
+func (c *playheadCluster) snapshots(ctx context.Context) (sum snapshots, err error) {
+	texts, err := c.metrics(ctx)
+	for _, text := range texts {
+		index, told, bad := figure(text, "playhead_raft_snapshot_index")
+		writing, _, worse := figure(text, "playhead_raft_snapshot_writing")
+		if told { // else there is none yet
+			err = errors.Join(err, bad)
+		}
+		err = errors.Join(err, worse)
+		sum.indexes, sum.writing = sum.indexes+index, sum.writing || writing > 0
+	}
+	return sum, err
 }
 
-func (c *playheadCluster) collectorTime(ctx context.Context) (time.Duration, error) {
-	sum, err := c.sumFigure(ctx, "go_cpu_classes_gc_total_cpu_seconds_total")
-	return time.Duration(sum * float64(time.Second)), err
+func (c *playheadCluster) collectorTime(ctx context.Context) (sum time.Duration, err error) {
+	texts, err := c.metrics(ctx)
+	for _, text := range texts {
+		seconds, _, bad := figure(text, "go_cpu_classes_gc_total_cpu_seconds_total")
+		err = errors.Join(err, bad)
+		sum += time.Duration(seconds * float64(time.Second))
+	}
+	return sum, err
 }
 
-// sumFigure adds up what all servers tell of a figure without labels.
-func (c *playheadCluster) sumFigure(ctx context.Context, name string) (sum float64, err error) {
+// metrics is what each server tells of itself.
+func (c *playheadCluster) metrics(ctx context.Context) (texts []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, maxMetrics)
 	defer cancel()
 	for _, url := range c.servers.URLs() {
 		text, err := ask(ctx, http.MethodGet, url+"/metrics")
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		_, value, _ := strings.Cut(text, "\n"+name+" ")
-		value, _, _ = strings.Cut(value, "\n")
-		figure, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return 0, fmt.Errorf("%s/metrics: %s: %w", url, name, err)
-		}
-		sum += figure
+		texts = append(texts, text)
 	}
-	return sum, nil
+	return texts, nil
+}
+
+// figure is what metrics tell of a figure without labels. Not to be told is an error too.
+func figure(metrics, name string) (value float64, told bool, err error) {
+	_, text, told := strings.Cut(metrics, "\n"+name+" ")
+	text, _, _ = strings.Cut(text, "\n")
+	if value, err = strconv.ParseFloat(text, 64); err != nil {
+		err = fmt.Errorf("metrics: %s: %w", name, err)
+	}
+	return value, told, err
 }
 
 func ask(ctx context.Context, method, url string) (text string, err error) {
