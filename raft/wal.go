@@ -96,8 +96,8 @@ func finishSegment(dir string, filer *segment.Filer, meta types.MetaStore, size 
 	last := file.LastIndex()
 	path := filepath.Join(dir, segment.FileName(*newest))
 	newest.SealTime, newest.MaxIndex, newest.IndexStart = time.Now(), last, indexStart
-	whole := last >= newest.BaseIndex && readsAlike(filer, *newest, file)
-	if err := file.Close(); err != nil {
+	whole, err := readsAlike(filer, *newest, file)
+	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	if !whole {
@@ -118,29 +118,42 @@ func finishSegment(dir string, filer *segment.Filer, meta types.MetaStore, size 
 	return meta.CommitState(state)
 }
 
-// readsAlike reports whether a segment reads by its index as it does by its entries.
-func readsAlike(filer *segment.Filer, full types.SegmentInfo, entries types.SegmentReader) bool {
+// readsAlike reports whether a segment has entries, and reads by its index as it does by
+// them. That the disk refuses to read it now is an error.
+func readsAlike(filer *segment.Filer, full types.SegmentInfo, entries types.SegmentReader) (bool, error) {
+	if full.MaxIndex < full.BaseIndex {
+		return false, nil
+	}
 	byIndex, err := filer.Open(full)
 	if err != nil {
-		return false
+		return false, refusalIn(err)
 	}
 	defer func() { _ = byIndex.Close() }()
 	for index := full.MinIndex; index <= full.MaxIndex; index++ {
 		want, err := entries.GetLog(index)
 		if err != nil {
-			return false
+			return false, err
 		}
 		got, err := byIndex.GetLog(index)
-		alike := err == nil && bytes.Equal(got.Bs, want.Bs)
-		if err == nil {
-			_ = got.Close()
+		if err != nil {
+			_ = want.Close()
+			return false, refusalIn(err)
 		}
-		_ = want.Close()
+		alike := bytes.Equal(got.Bs, want.Bs)
+		_, _ = got.Close(), want.Close()
 		if !alike {
-			return false
+			return false, nil
 		}
 	}
-	return true
+	return true, nil
+}
+
+// refusalIn is an error that the disk is the cause of, not what is on it; nil if it is none.
+func refusalIn(err error) error {
+	if _, refused := errors.AsType[*os.PathError](err); refused {
+		return err
+	}
+	return nil
 }
 
 // checkFollower refuses a segment that begins elsewhere than after the newest known one: what
