@@ -46,11 +46,46 @@ func openWAL(cfg Config, dir string, logger hclog.Logger) (kept keptLog, err err
 	if err := finishSegment(dir, filer, meta, size); err != nil {
 		return nil, err
 	}
-	store, err := wal.Open(dir, wal.WithLogger(logger), wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithSegmentFiler(filer))
+	store, err := wal.Open(dir, wal.WithLogger(logger), wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithSegmentFiler(cutFiler{filer}))
 	if err != nil {
 		return nil, err
 	}
 	return store, nil
+}
+
+// cutFiler makes segments whose end is cut off, when a leader overrules it, with an index or
+// not at all. The library takes an index that the disk refused for written when it is asked
+// again, and the entries before the cut could not be read once it is opened anew.
+type cutFiler struct{ *segment.Filer }
+
+// Create implements types.SegmentFiler.
+func (f cutFiler) Create(info types.SegmentInfo) (types.SegmentWriter, error) {
+	return cutOnce(f.Filer.Create(info))
+}
+
+// RecoverTail implements types.SegmentFiler.
+func (f cutFiler) RecoverTail(info types.SegmentInfo) (types.SegmentWriter, error) {
+	return cutOnce(f.Filer.RecoverTail(info))
+}
+
+func cutOnce(w types.SegmentWriter, err error) (types.SegmentWriter, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &cutWriter{SegmentWriter: w}, nil
+}
+
+type cutWriter struct {
+	types.SegmentWriter
+	refused error
+}
+
+// ForceSeal implements types.SegmentWriter; once refused, it is until the log is opened again.
+func (w *cutWriter) ForceSeal() (indexStart uint64, err error) {
+	if w.refused == nil {
+		indexStart, w.refused = w.SegmentWriter.ForceSeal()
+	}
+	return indexStart, w.refused
 }
 
 // roomyFS makes a segment without its space reserved where that is refused: the disk may

@@ -263,3 +263,36 @@ func TestSegmentWithoutItsSpace(t *testing.T) {
 		t.Errorf("it holds %q, %v", data, err)
 	}
 }
+
+// refusing is a segment on a disk that refuses its index the first time; the library then
+// takes it for written.
+type refusing struct {
+	types.SegmentWriter
+	asked int
+}
+
+var errRefused = errors.New("no space left")
+
+func (r *refusing) ForceSeal() (uint64, error) {
+	if r.asked++; r.asked == 1 {
+		return 0, errRefused
+	}
+	return 4096, nil
+}
+
+// TestRefusedIndexIsNotTakenForWritten: a cut that the disk refused stays refused.
+func TestRefusedIndexIsNotTakenForWritten(t *testing.T) {
+	t.Parallel()
+	w, err := cutOnce(&refusing{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := w.ForceSeal(); !errors.Is(err, errRefused) {
+			t.Errorf("cut: %v", err)
+		}
+	}
+	if start, err := (&cutWriter{SegmentWriter: &refusing{asked: 1}}).ForceSeal(); start != 4096 || err != nil {
+		t.Errorf("where the disk does not refuse: %d, %v", start, err)
+	}
+}
