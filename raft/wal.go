@@ -50,6 +50,10 @@ func openWAL(cfg Config, dir string, logger hclog.Logger) (kept keptLog, err err
 	if err != nil {
 		return nil, err
 	}
+	// The library syncs the name of a segment that it has made, not of one that it has found.
+	if err := syncDir(dir); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	return store, nil
 }
 
