@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,8 +59,8 @@ func closeStore(t *testing.T, s *diskStore) {
 }
 
 // goesOn opens a log, and fails unless it has the entries up to one of the two, takes more,
-// and has them all when it is opened again. It returns how far it went.
-func goesOn(t *testing.T, dir string, least, most uint64) (last uint64) {
+// and has them all when it is opened again.
+func goesOn(t *testing.T, dir string, least, most uint64) {
 	t.Helper()
 	s := openStore(t, dir, LogStoreWAL)
 	last, err := s.LastIndex()
@@ -76,7 +77,6 @@ func goesOn(t *testing.T, dir string, least, most uint64) (last uint64) {
 		}
 	}
 	closeStore(t, s)
-	return last
 }
 
 // appendTo appends the next entry to a log, and returns the files before and after.
@@ -120,12 +120,8 @@ func TestSegmentThatWasNotFollowed(t *testing.T) {
 		if full {
 			filled++
 		}
-		crashed := walFiles{metadb.FileName: before[metadb.FileName], before.newest(): after[before.newest()]}
-		for name := range before {
-			if strings.HasSuffix(name, ".wal") && name != before.newest() {
-				crashed[name] = before[name]
-			}
-		}
+		crashed := maps.Clone(before)
+		crashed[before.newest()] = after[before.newest()]
 		crashed.restore(t, dir)
 		goesOn(t, dir, last, last)
 		if full {
@@ -160,7 +156,7 @@ func TestSegmentThatWasFilledInPart(t *testing.T) {
 			continue
 		}
 		name := before.newest()
-		old, torn := before[name], slices.Clone(after[name])
+		old, torn := before[name], after[name]
 		from := 0
 		for from < len(old) && old[from] == torn[from] {
 			from++
