@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -176,6 +177,7 @@ func (c *serverConn) await(answered bool) bool {
 		if answered && !c.readWithin(c.idleTimeout()) {
 			return false
 		}
+		runtime.Gosched() // a read before the next request has come costs what one after does: others may have theirs first
 		n, err := c.conn.Read(c.buf)
 		if n == 0 && err != nil {
 			return false
