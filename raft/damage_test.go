@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +19,9 @@ import (
 
 // segmentBytes lets a dozen commands of bulky fill a segment of the WAL.
 const segmentBytes = 64 << 10
+
+// rejoin is what a node says of damage.
+const rejoin = "remove the data directory and let this node rejoin"
 
 // bulky is a command of 8 KiB that begins and ends with a text to look for.
 func bulky(text string) string { return text + strings.Repeat(".", 8<<10) + text }
@@ -162,6 +166,45 @@ func TestOneDamagedNodeOfThree(t *testing.T) {
 	}
 }
 
+// What cannot be read, for who asks or by the disk, may be whole: the node says so, tells
+// nobody to remove it, and goes on with it once it can be read again.
+func TestUnreadableIsNotDamaged(t *testing.T) {
+	t.Parallel()
+	snapshots := []kind{newest("snapshots/*/state.bin"), newest("snapshots/*/meta.json")} // a link in place of an attached file is damage, whatever it leads to
+	for store, kinds := range map[string][]kind{
+		raft.LogStoreBoltDB: {newest("raft.db"), newest("promise")},
+		raft.LogStoreWAL:    {newest("wal/*.wal"), oldest("wal/*.wal"), newest("wal/wal-meta.db"), newest("promise")},
+	} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			d := newDamaged(t, store)
+			victim := (d.c.LeaderAt(t) + 1) % 3
+			d.prepare(t, victim, 3)
+			d.c.Stop(victim)
+			for _, kind := range slices.Concat(kinds, snapshots) {
+				path := kind(t, d.c.Config(victim).DataDir, "")
+				if err := errors.Join(os.Rename(path, path+".aside"), os.Symlink(path, path)); err != nil { // to itself, so that not even root can open it
+					t.Fatal(err)
+				}
+				err := d.c.TryStart(victim)
+				if err == nil || errors.Is(err, raft.ErrDamaged) || strings.Contains(err.Error(), rejoin) || !strings.Contains(err.Error(), "too many levels") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%s: started with %v, want one line that it cannot be read", path, err)
+				}
+				t.Log(err)
+				if err := os.Rename(path+".aside", path); err != nil {
+					t.Fatal(err)
+				}
+				if d.c.Node(victim) != nil {
+					d.c.Stop(victim)
+				}
+			}
+			d.c.Start(victim)
+			d.propose(t, "when it is back")
+			d.alike(t, "when all can be read")
+		})
+	}
+}
+
 type damaged struct {
 	c            *rafttest.Cluster
 	acknowledged []string
@@ -240,7 +283,7 @@ func (d *damaged) run(t *testing.T, damage damage) {
 		t.Errorf("%s: the node refused: %v", damage.name, err)
 	case err != nil:
 		line := err.Error()
-		if !strings.Contains(line, damage.want) || !strings.Contains(line, dir) || !strings.Contains(line, "remove the data directory and let this node rejoin") || strings.Contains(line, "\n") {
+		if !strings.Contains(line, damage.want) || !strings.Contains(line, dir) || !strings.Contains(line, rejoin) || strings.Contains(line, "\n") {
 			t.Errorf("%s: refused with %q, want one line with %q, the path, and what to do", damage.name, line, damage.want)
 		}
 		t.Logf("%s: %s", damage.name, line)

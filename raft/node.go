@@ -191,12 +191,13 @@ func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snap
 				err = fmt.Errorf("%v", p)
 			}
 		}
-		switch refused := snapshots.refused.Load(); {
-		case err == nil || errors.Is(err, ErrDamaged):
+		switch failed, refused := snapshots.failed.Load(), snapshots.refused.Load(); {
+		case err == nil:
+		case failed != nil: // the rest may be whole
+			err = *failed
+		case errors.Is(err, ErrDamaged):
 		case refused != nil: // no other snapshot, or none that the log follows on
 			err = fmt.Errorf("%w: %s", *refused, rejoin)
-		case snapshots.failed.Load() != nil:
-			err = *snapshots.failed.Load()
 		case errors.Is(err, hraft.ErrLogNotFound):
 			err = damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), errHole)
 		default:
@@ -248,6 +249,9 @@ func (n *Node) checkPromise(snapshots *snapshotStore) error {
 		if _, state, err := snapshots.Open(known[0].ID); err == nil {
 			return state.Close()
 		}
+	}
+	if failed := snapshots.failed.Load(); failed != nil {
+		return *failed
 	}
 	if refused := snapshots.refused.Load(); refused != nil {
 		return fmt.Errorf("%w: %s", *refused, rejoin)

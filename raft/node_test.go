@@ -177,6 +177,9 @@ func TestThreeNodesApplyTheSame(t *testing.T) {
 	commands := numbered("a", 20)
 	for i, command := range commands {
 		got, at, err := c.Leader(t).Propose(within(t, 10*time.Second), []byte(command))
+		for errors.Is(err, raft.ErrNotLeader) { // nor anywhere in the log
+			got, at, err = c.Leader(t).Propose(within(t, 10*time.Second), []byte(command))
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,10 +3,8 @@ package raft
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -131,9 +129,6 @@ func openKept(cfg Config, tree string, used bool, logger hclog.Logger) (kept kep
 		}
 		return kept, nil
 	}
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) {
-		return nil, fmt.Errorf("open the log %s: %w", at, err)
-	}
 	return nil, damagedFile(at, err)
 }
 
@@ -159,8 +154,6 @@ func checkTreeFile(path string) error {
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return fmt.Errorf("open the log %s: another process uses it", path)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("open the log: %w", err)
 	case err != nil:
 		return damagedFile(path, err)
 	}

@@ -65,7 +65,7 @@ type snapshotStore struct {
 	removal removal                      // of those that are old
 	damaged atomic.Pointer[func(error)]  // told of damage found by sending; nil while the node starts
 	refused atomic.Pointer[error]        // the first that was found damaged
-	failed  atomic.Pointer[error]        // the first that was not restored for another reason
+	failed  atomic.Pointer[error]        // the first that could not be read, or was not restored for another reason
 	newest  atomic.Pointer[SnapshotInfo] // nil: none
 	writing atomic.Int32                 // sinks that are neither complete nor cancelled
 }
@@ -203,7 +203,7 @@ func (s *snapshotStore) readMeta(id string) error {
 
 // metaIsGone: not for the disk's refusal to read it now.
 func metaIsGone(err error) bool {
-	return errors.Is(err, os.ErrNotExist) || err != nil && refusalIn(err) == nil
+	return err != nil && refusalIn(err) == nil
 }
 
 const tmpSuffix = ".tmp" // the library's
@@ -241,8 +241,13 @@ func (s *snapshotStore) findUnreadable() error {
 	return nil
 }
 
-// refuse remembers the first snapshot that was found damaged.
+// refuse remembers the first snapshot that was found damaged, or could not be read.
 func (s *snapshotStore) refuse(id string, why error) error {
+	if refusalIn(why) != nil {
+		err := damagedFile(filepath.Join(s.dir, id), why)
+		s.failed.CompareAndSwap(nil, &err)
+		return err
+	}
 	err := fmt.Errorf("snapshot %s is %w: %w", filepath.Join(s.dir, id), ErrDamaged, why)
 	s.refused.CompareAndSwap(nil, &err)
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	hraft "github.com/hashicorp/raft"
@@ -26,14 +27,30 @@ const cachedEntries = 64
 // directory takes no part in elections before it has caught up (see voteGuard).
 const rejoin = "remove the data directory and let this node rejoin from its peers (without peers: restore a backup)"
 
+// mend is what to do about a disk that refuses: what is on it may be whole.
+const mend = "see to the disk and to who may read it, then start this node again"
+
 var (
 	errUnsealed   = errors.New("it has no checksum")
 	errOtherIndex = errors.New("it is filed under another entry's index")
 	errEntrySum   = errors.New("the checksum does not match")
 )
 
-// damagedFile is the one line about a file that cannot be trusted.
+// refusalIn is an error that the disk, or who may read it, is the cause of, not what is on
+// it; nil if it is none.
+func refusalIn(err error) error {
+	number, refused := errors.AsType[syscall.Errno](err)
+	if !refused || number == syscall.ENOENT || number == syscall.EINVAL { // of a file that is gone; of a place that a damaged file tells
+		return nil
+	}
+	return err
+}
+
+// damagedFile is the one line about a file that cannot be trusted, or that cannot be read.
 func damagedFile(path string, why error) error {
+	if refusalIn(why) != nil {
+		return fmt.Errorf("%s cannot be read: %w: %s", path, why, mend)
+	}
 	return fmt.Errorf("%s is %w: %w: %s", path, ErrDamaged, why, rejoin)
 }
 

@@ -126,7 +126,7 @@ func finishSegment(dir string, filer *segment.Filer, meta types.MetaStore, size 
 	}
 	file, err := filer.RecoverTail(*newest)
 	if err != nil {
-		return nil // it is missing or damaged, which the library makes up for, or tells
+		return refusalIn(err) // else it is missing or damaged, which the library makes up for, or tells
 	}
 	full, indexStart, err := file.Sealed()
 	if err != nil || !full {
@@ -185,14 +185,6 @@ func readsAlike(filer *segment.Filer, full types.SegmentInfo, entries types.Segm
 		}
 	}
 	return true, nil
-}
-
-// refusalIn is an error that the disk is the cause of, not what is on it; nil if it is none.
-func refusalIn(err error) error {
-	if _, refused := errors.AsType[*os.PathError](err); refused {
-		return err
-	}
-	return nil
 }
 
 // checkFollower refuses a segment that begins elsewhere than after the newest known one: what
