@@ -13,7 +13,7 @@ import (
 
 type nothing struct{}
 
-func (nothing) Apply(uint64, int64, []byte) any             { return nil }
+func (nothing) Apply(uint64, int64, [][]byte, []any)        {}
 func (nothing) Snapshot(raft.Place) (io.WriterTo, error)    { return strings.NewReader(""), nil }
 func (nothing) Restore(raft.Place, io.Reader, string) error { return nil }
 

@@ -104,8 +104,8 @@ type Config struct {
 	Now    func() time.Time // the leader's clock on the wall; time.Now
 	Logger *slog.Logger     // slog.Default()
 
-	// Damaged is called when an entry of the log is found damaged while the node
-	// runs, before anything is made of it, or when the node's term cannot be
+	// Damaged is called when an entry of the log is found damaged, or cannot be read,
+	// while the node runs, before anything is made of it, or when the node's term cannot be
 	// written. It must not return to its goroutine,
 	// which may be any. nil writes the error to Logger and ends the process with
 	// exit code 1.

@@ -166,14 +166,31 @@ func TestOneDamagedNodeOfThree(t *testing.T) {
 	}
 }
 
-// What cannot be read, for who asks or by the disk, may be whole: the node says so, tells
-// nobody to remove it, and goes on with it once it can be read again.
+// What cannot be read, for who asks or by the disk, may be whole: the node says so, does not
+// call it damaged, and goes on with it once it can be read again. Recover says so too.
 func TestUnreadableIsNotDamaged(t *testing.T) {
 	t.Parallel()
-	snapshots := []kind{newest("snapshots/*/state.bin"), newest("snapshots/*/meta.json")} // a link in place of an attached file is damage, whatever it leads to
-	for store, kinds := range map[string][]kind{
-		raft.LogStoreBoltDB: {newest("raft.db"), newest("promise")},
-		raft.LogStoreWAL:    {newest("wal/*.wal"), oldest("wal/*.wal"), newest("wal/wal-meta.db"), newest("promise")},
+	const noFile, noByte = "", "/proc/self/mem" // a link to itself, which nobody opens; what can be opened, and not read at its beginning
+	type unreadable struct {
+		file kind
+		link string
+		want string
+	}
+	all := []unreadable{
+		{newest("promise"), noFile, "too many levels"},
+		{newest("promise"), noByte, "promise cannot be used: "},
+		{newest("snapshots/*/state.bin"), noFile, " cannot be used: "},
+		{newest("snapshots/*/state.bin"), noByte, " cannot be used: "},
+		{newest("snapshots/*/meta.json"), noFile, " cannot be used: meta.json: "},
+	} // a link in place of an attached file is damage, whatever it leads to
+	for store, cases := range map[string][]unreadable{
+		raft.LogStoreBoltDB: {{newest("raft.db"), noFile, "too many levels"}},
+		raft.LogStoreWAL: {
+			{newest("wal/*.wal"), noFile, "wal cannot be used: "},
+			{newest("wal/*.wal"), noByte, "wal cannot be used: "},
+			{oldest("wal/*.wal"), noFile, "wal cannot be used: "},
+			{newest("wal/wal-meta.db"), noFile, "too many levels"},
+		},
 	} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -181,16 +198,17 @@ func TestUnreadableIsNotDamaged(t *testing.T) {
 			victim := (d.c.LeaderAt(t) + 1) % 3
 			d.prepare(t, victim, 3)
 			d.c.Stop(victim)
-			for _, kind := range slices.Concat(kinds, snapshots) {
-				path := kind(t, d.c.Config(victim).DataDir, "")
-				if err := errors.Join(os.Rename(path, path+".aside"), os.Symlink(path, path)); err != nil { // to itself, so that not even root can open it
+			for _, c := range slices.Concat(cases, all) {
+				path := c.file(t, d.c.Config(victim).DataDir, "")
+				if err := errors.Join(os.Rename(path, path+".aside"), os.Symlink(cmp.Or(c.link, path), path)); err != nil {
 					t.Fatal(err)
 				}
-				err := d.c.TryStart(victim)
-				if err == nil || errors.Is(err, raft.ErrDamaged) || strings.Contains(err.Error(), rejoin) || !strings.Contains(err.Error(), "too many levels") || strings.Contains(err.Error(), "\n") {
-					t.Errorf("%s: started with %v, want one line that it cannot be read", path, err)
+				_, recovers := raft.Recover(*d.c.Config(victim), newFiledList(victim), noMore)
+				for doing, err := range map[string]error{"start": d.c.TryStart(victim), "recover": recovers} {
+					if err == nil || errors.Is(err, raft.ErrDamaged) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+						t.Errorf("%s, a link to %q: %s with %v, want one line with %q", path, c.link, doing, err, c.want)
+					}
 				}
-				t.Log(err)
 				if err := os.Rename(path+".aside", path); err != nil {
 					t.Fatal(err)
 				}

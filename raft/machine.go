@@ -40,6 +40,8 @@ type machine struct {
 	stampMS     atomic.Int64              // greatest stamp applied
 	cluster     atomic.Pointer[clusterID] // nil: not known yet
 
+	commands [][]byte // for use by Apply
+
 	mu      sync.Mutex
 	waiters waiterHeap
 }
@@ -58,14 +60,16 @@ func (m *machine) Apply(l *hraft.Log) any {
 	}
 	stampMS := max(e.stampMS, m.stampMS.Load())
 	var answers []any
-	if e.count > 0 && m.wantsAnswers() {
-		answers = make([]any, 0, e.count)
-	}
-	for range e.count {
-		answer := m.sm.Apply(l.Index, stampMS, e.next())
-		if answers != nil {
-			answers = append(answers, answer)
+	if e.count > 0 {
+		if m.wantsAnswers() {
+			answers = make([]any, e.count)
 		}
+		for range e.count {
+			m.commands = append(m.commands, e.next())
+		}
+		m.sm.Apply(l.Index, stampMS, m.commands, answers)
+		clear(m.commands) // or they would keep the entry in memory
+		m.commands = m.commands[:0]
 	}
 	m.stampMS.Store(stampMS)
 	m.advance(l.Index)

@@ -191,13 +191,11 @@ func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snap
 				err = fmt.Errorf("%v", p)
 			}
 		}
-		switch failed, refused := snapshots.failed.Load(), snapshots.refused.Load(); {
-		case err == nil:
-		case failed != nil: // the rest may be whole
-			err = *failed
+		switch unusable := snapshots.unusable(); {
+		case err == nil || errors.Is(err, ErrDamaged) && !errors.Is(err, errShort):
+		case unusable != nil: // no other snapshot, or none that the log follows on
+			err = unusable
 		case errors.Is(err, ErrDamaged):
-		case refused != nil: // no other snapshot, or none that the log follows on
-			err = fmt.Errorf("%w: %s", *refused, rejoin)
 		case errors.Is(err, hraft.ErrLogNotFound):
 			err = damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), errHole)
 		default:
@@ -250,11 +248,8 @@ func (n *Node) checkPromise(snapshots *snapshotStore) error {
 			return state.Close()
 		}
 	}
-	if failed := snapshots.failed.Load(); failed != nil {
-		return *failed
-	}
-	if refused := snapshots.refused.Load(); refused != nil {
-		return fmt.Errorf("%w: %s", *refused, rejoin)
+	if err := snapshots.unusable(); err != nil {
+		return err
 	}
 	return damagedFile(n.store.file(promised), fmt.Errorf("%w: at entry %d, expected %d or a snapshot of it in %s", errShort, last, promised, snapshots.dir))
 }

@@ -71,16 +71,20 @@ func checkFiled(files string, body []byte) error {
 	return nil
 }
 
-func (l *list) Apply(index uint64, stampMS int64, command []byte) any {
-	if l.gate != nil {
-		<-l.gate
+func (l *list) Apply(index uint64, stampMS int64, commands [][]byte, answers []any) {
+	for i, command := range commands {
+		if l.gate != nil {
+			<-l.gate
+		}
+		l.mu.Lock()
+		l.commands = append(l.commands, string(command))
+		l.indexes = append(l.indexes, index)
+		l.stamps = append(l.stamps, stampMS)
+		if answers != nil {
+			answers[i] = answer{len(l.commands), string(command)}
+		}
+		l.mu.Unlock()
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.commands = append(l.commands, string(command))
-	l.indexes = append(l.indexes, index)
-	l.stamps = append(l.stamps, stampMS)
-	return answer{len(l.commands), string(command)}
 }
 
 func (l *list) Snapshot(raft.Place) (io.WriterTo, error) {
@@ -175,10 +179,11 @@ func TestThreeNodesApplyTheSame(t *testing.T) {
 	c := rafttest.NewCluster(t, 3, newList)
 	var index uint64
 	commands := numbered("a", 20)
+	ctx := within(t, 20*time.Second)
 	for i, command := range commands {
-		got, at, err := c.Leader(t).Propose(within(t, 10*time.Second), []byte(command))
+		got, at, err := c.Leader(t).Propose(ctx, []byte(command))
 		for errors.Is(err, raft.ErrNotLeader) { // nor anywhere in the log
-			got, at, err = c.Leader(t).Propose(within(t, 10*time.Second), []byte(command))
+			got, at, err = c.Leader(t).Propose(ctx, []byte(command))
 		}
 		if err != nil {
 			t.Fatal(err)

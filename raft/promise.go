@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -51,7 +52,10 @@ func openPromise(dir string) (*promise, error) {
 	}
 	p.file = file
 	data := make([]byte, promiseBytes+1)
-	n, _ := file.ReadAt(data, 0)
+	n, err := file.ReadAt(data, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(damagedFile(p.path, err), file.Close())
+	}
 	sum := promiseBytes - crc32.Size
 	if n != promiseBytes || string(data[:len(promiseMagic)]) != promiseMagic ||
 		crc32.Checksum(data[:sum], castagnoli) != binary.BigEndian.Uint32(data[sum:]) {

@@ -37,14 +37,15 @@ import (
 // StateMachine is what the log drives. Apply, Snapshot and Restore are never
 // called at the same time as each other.
 type StateMachine interface {
-	// Apply runs one committed command, in log order, always from one
-	// goroutine. index is the log index of its entry (commands of one entry
-	// share it), stampMS the leader's clock in Unix milliseconds, never lower
-	// than that of any command before. The answer is handed to the proposer, on
-	// the proposing node only. command is valid only during the call.
+	// Apply runs the committed commands of one entry, one at least and in their
+	// order; entries come in log order, always from one goroutine. index is the
+	// entry's, stampMS the leader's clock in Unix milliseconds, never lower than
+	// that of any entry before. answers has a place for each command, whose
+	// proposers on this node are handed what is put there; it is nil where nobody
+	// waits. commands are valid only during the call.
 	//
 	// Apply has to be deterministic: no clock, no randomness, no map order.
-	Apply(index uint64, stampMS int64, command []byte) (answer any)
+	Apply(index uint64, stampMS int64, commands [][]byte, answers []any)
 
 	// Snapshot captures the state at this moment, which is after all entries up
 	// to at.Index. The returned WriterTo is written later from another goroutine,

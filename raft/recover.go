@@ -205,8 +205,8 @@ func (n *Node) recoverState(sm StateMachine) (under *recovery, err error) {
 	_, nobody := hraft.NewInmemTransport(self.Address) // the library only names addresses with it
 	members := hraft.Configuration{Servers: []hraft.Server{self}}
 	err = hraft.RecoverCluster(n.libraryConfig(newLibraryLogger(n.cfg.Logger.With("node_id", n.cfg.NodeID), n.closing)), state, n.store, n.store, state, nobody, members)
-	if refused := n.snapshots.refused.Load(); err != nil && refused != nil {
-		err = errors.Join(err, *refused)
+	if unusable := n.snapshots.unusable(); err != nil && unusable != nil {
+		err = fmt.Errorf("%w (%w)", unusable, err)
 	}
 	return &state.recovery, err
 }

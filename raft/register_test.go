@@ -24,13 +24,14 @@ type register struct{ value atomic.Int64 }
 
 func (r *register) get() int { return int(r.value.Load()) }
 
-func (r *register) Apply(_ uint64, _ int64, command []byte) any {
-	value, err := strconv.Atoi(string(command))
-	if err != nil {
-		panic(err)
+func (r *register) Apply(_ uint64, _ int64, commands [][]byte, _ []any) {
+	for _, command := range commands {
+		value, err := strconv.Atoi(string(command))
+		if err != nil {
+			panic(err)
+		}
+		r.value.Store(int64(value))
 	}
-	r.value.Store(int64(value))
-	return nil
 }
 
 func (r *register) Snapshot(raft.Place) (io.WriterTo, error) {

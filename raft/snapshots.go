@@ -203,7 +203,8 @@ func (s *snapshotStore) readMeta(id string) error {
 
 // metaIsGone: not for the disk's refusal to read it now.
 func metaIsGone(err error) bool {
-	return err != nil && refusalIn(err) == nil
+	_, unread := errors.AsType[*os.PathError](err)
+	return errors.Is(err, os.ErrNotExist) || err != nil && !unread
 }
 
 const tmpSuffix = ".tmp" // the library's
@@ -253,6 +254,17 @@ func (s *snapshotStore) refuse(id string, why error) error {
 	return err
 }
 
+// unusable is why a snapshot cannot be used, and what to do; nil if nothing is known.
+func (s *snapshotStore) unusable() error {
+	if failed := s.failed.Load(); failed != nil { // it may be whole
+		return *failed
+	}
+	if refused := s.refused.Load(); refused != nil {
+		return fmt.Errorf("%w: %s", *refused, rejoin)
+	}
+	return nil
+}
+
 // Create implements hraft.SnapshotStore.
 func (s *snapshotStore) Create(version hraft.SnapshotVersion, index, term uint64, configuration hraft.Configuration, configurationIndex uint64, trans hraft.Transport) (hraft.SnapshotSink, error) {
 	sink, err := s.FileSnapshotStore.Create(version, index, term, configuration, configurationIndex, trans)
@@ -297,7 +309,8 @@ func (s *snapshotStore) Open(id string) (*hraft.SnapshotMeta, io.ReadCloser, err
 	opened, err := s.verify(id, meta, state)
 	if err != nil {
 		s.removal.closed(id)
-		return nil, nil, s.refuse(id, errors.Join(err, state.Close()))
+		_ = state.Close() // what is wrong with it is known
+		return nil, nil, s.refuse(id, err)
 	}
 	return meta, opened, nil
 }

@@ -28,7 +28,7 @@ const cachedEntries = 64
 const rejoin = "remove the data directory and let this node rejoin from its peers (without peers: restore a backup)"
 
 // mend is what to do about a disk that refuses: what is on it may be whole.
-const mend = "see to the disk and to who may read it, then start this node again"
+const mend = "see to the disk and to this process's rights to it, then start this node again; if it is lost, " + rejoin
 
 var (
 	errUnsealed   = errors.New("it has no checksum")
@@ -40,16 +40,16 @@ var (
 // it; nil if it is none.
 func refusalIn(err error) error {
 	number, refused := errors.AsType[syscall.Errno](err)
-	if !refused || number == syscall.ENOENT || number == syscall.EINVAL { // of a file that is gone; of a place that a damaged file tells
+	if !refused || number == syscall.ENOENT || errors.Is(err, ErrDamaged) {
 		return nil
 	}
 	return err
 }
 
-// damagedFile is the one line about a file that cannot be trusted, or that cannot be read.
+// damagedFile is the one line about a file that cannot be trusted, or that cannot be used.
 func damagedFile(path string, why error) error {
 	if refusalIn(why) != nil {
-		return fmt.Errorf("%s cannot be read: %w: %s", path, why, mend)
+		return fmt.Errorf("%s cannot be used: %w: %s", path, why, mend)
 	}
 	return fmt.Errorf("%s is %w: %w: %s", path, ErrDamaged, why, rejoin)
 }
@@ -234,6 +234,10 @@ func (s *diskStore) Close() error {
 
 func recovered(err *error) {
 	if p := recover(); p != nil {
+		if cause, ok := p.(error); ok {
+			*err = cause
+			return
+		}
 		*err = fmt.Errorf("%v", p)
 	}
 }

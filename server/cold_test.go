@@ -141,7 +141,7 @@ func TestNobodyReadsAStateThatMissesASession(t *testing.T) {
 	}
 	c.fails = errors.New("the disk is gone")
 	start := goldenCommands(t)[0] // of a session that is known
-	if !panics(func() { v.Apply(1, int64(v.stamp), start.bytes) }) {
+	if !panics(func() { v.applyOne(1, int64(v.stamp), start.bytes) }) {
 		t.Fatal("the node goes on without a session")
 	}
 	if v.state.Err() == nil {

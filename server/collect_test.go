@@ -53,7 +53,7 @@ func FuzzCollect(f *testing.F) {
 		if len(taken.outcomes) != events || open != valid || events == 0 {
 			t.Fatalf("%d outcomes, %d of them open, for %d events, %d of them valid", len(taken.outcomes), open, events, valid)
 		}
-		decided, ok := newViews().Apply(1, goldenStamp, taken.command).([]viewing.Outcome)
+		decided, ok := newViews().applyOne(1, goldenStamp, taken.command).([]viewing.Outcome)
 		if !ok || len(decided) != valid {
 			t.Fatalf("%d decided (%v), %d valid", len(decided), ok, valid)
 		}

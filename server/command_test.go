@@ -105,7 +105,7 @@ func TestGoldenCommands(t *testing.T) {
 func TestGoldenCommandsApply(t *testing.T) {
 	v := newViews()
 	for i, c := range readGolden(t) {
-		answer := v.Apply(uint64(10+i), goldenStamp, c.bytes)
+		answer := v.applyOne(uint64(10+i), goldenStamp, c.bytes)
 		switch c.name {
 		case "start":
 			a, ok := answer.(viewing.Admission)

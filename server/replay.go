@@ -116,7 +116,8 @@ func ReplayArchive(ctx context.Context, dir string, told func(*Replay)) (*Replay
 
 type player struct {
 	Replay
-	fold fold
+	fold     fold
+	commands [][]byte // for use by apply
 }
 
 // play applies what another goroutine reads ahead. It returns after that has ended.
@@ -188,12 +189,17 @@ func (p *player) apply(rec *archive.Record) error {
 	if len(p.Gaps) > 0 {
 		return nil
 	}
-	for i := range rec.Entries {
-		e := &rec.Entries[i]
-		if _, err := p.fold.apply(e.StampMS, e.Command); err != nil {
-			return fmt.Errorf("replay %s: entry %d: %w", rec.Segment, e.Index, err)
+	for rest := rec.Entries; len(rest) > 0; {
+		first := &rest[0]
+		p.commands = p.commands[:0]
+		for len(rest) > 0 && rest[0].Index == first.Index && rest[0].StampMS == first.StampMS {
+			p.commands = append(p.commands, rest[0].Command)
+			rest = rest[1:]
 		}
-		p.Applied = e.Index
+		if err := p.fold.apply(first.StampMS, p.commands, nil); err != nil {
+			return fmt.Errorf("replay %s: entry %d: %w", rec.Segment, first.Index, err)
+		}
+		p.Applied = first.Index
 	}
 	p.summed = false
 	p.Commands += uint64(len(rec.Entries))

@@ -274,7 +274,7 @@ func writeArchive(t testing.TB, dir string, commands []goldenCommand) {
 	v := newViews()
 	v.archiver = a
 	for i, c := range commands {
-		v.Apply(uint64(i+1), goldenStamp+int64(i), c.bytes)
+		v.applyOne(uint64(i+1), goldenStamp+int64(i), c.bytes)
 	}
 	s, err := v.Snapshot(raft.Place{Index: uint64(len(commands)), Cluster: [16]byte{1}})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/playhead-load/playhead/raft"
@@ -39,7 +40,12 @@ type fold struct {
 	stamp   viewing.Millis // the leader's clock in the newest command
 	told    uint64         // events of all commands since it was made
 	decoder wire.Decoder
-	events  [eventsAtOnce]viewing.Event // for use by apply
+
+	// For use by apply.
+	events   [eventsAtOnce]viewing.Event // those before decoded are not observed yet
+	decoded  int
+	outcomes []viewing.Outcome // of the commands of events, one after another
+	ends     []int             // where in them each command ends; of others elsewhere
 }
 
 func newFold() fold { return fold{state: viewing.NewState(viewing.Rules{})} }
@@ -49,38 +55,106 @@ func newFold() fold { return fold{state: viewing.NewState(viewing.Rules{})} }
 // against new ones.
 const digestVersion = 1
 
-// Apply runs one committed command and answers with what the handler that
-// proposed it waits for: []viewing.Outcome, viewing.Admission, or nil. A command
+// appliedTogether is how many bytes of commands are applied while readers wait, or one
+// command.
+const appliedTogether = 32 << 10
+
+// Apply runs the committed commands of an entry and answers with what the handlers that
+// proposed them wait for: []viewing.Outcome, viewing.Admission, or nil. A command
 // that cannot be read stops the process, and so does a disk that does not tell what a
 // session was: to go on would let the replicas part in silence. Readers wait for that
 // end: what the state would tell them is wrong.
-func (v *views) Apply(index uint64, stampMS int64, b []byte) any {
-	v.mu.Lock()
-	v.digests.begin(index, v.state)
-	answer, err := v.apply(stampMS, b)
-	if err != nil {
-		panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
+func (v *views) Apply(index uint64, stampMS int64, commands [][]byte, answers []any) {
+	for len(commands) > 0 {
+		n := together(commands)
+		v.mu.Lock()
+		v.digests.begin(index, v.state)
+		if err := v.apply(stampMS, commands[:n], answers); err != nil {
+			panic(fmt.Sprintf("server: apply entry %d: %v", index, err))
+		}
+		if failed := v.state.Err(); failed != nil {
+			panic(fmt.Sprintf("server: apply entry %d: %v; restart this node, and if that does not help remove its data directory and let it rejoin from its peers", index, failed))
+		}
+		v.mu.Unlock()
+		if v.archiver != nil {
+			for _, b := range commands[:n] {
+				v.archiver.record(index, stampMS, b)
+			}
+		}
+		commands = commands[n:]
+		if answers != nil {
+			answers = answers[n:]
+		}
 	}
-	if failed := v.state.Err(); failed != nil {
-		panic(fmt.Sprintf("server: apply entry %d: %v; restart this node, and if that does not help remove its data directory and let it rejoin from its peers", index, failed))
-	}
-	v.mu.Unlock()
-	if v.archiver != nil {
-		v.archiver.record(index, stampMS, b)
-	}
-	return answer
 }
 
-func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
-	c, err := parseCommand(b)
-	if err != nil {
-		return nil, err
+// together is how many of the commands are applied while readers wait.
+func together(commands [][]byte) (n int) {
+	for bytes := 0; n < len(commands); n++ {
+		if bytes += len(commands[n]); n > 0 && bytes > appliedTogether {
+			break
+		}
 	}
+	return n
+}
+
+// apply runs commands of one stamp in order. answers is nil, or has a place for each.
+func (v *fold) apply(stampMS int64, commands [][]byte, answers []any) error {
 	v.stamp = viewing.Millis(stampMS)
-	v.state.SetRules(sabotageRules(c.rules))
+	v.decoded, v.ends, v.outcomes = 0, v.ends[:0], slices.Grow(v.outcomes[:0], len(commands))
+	var rules viewing.Rules
+	for i, b := range commands {
+		c, err := parseCommand(b)
+		if err != nil {
+			return err
+		}
+		if i == 0 || c.rules != rules {
+			v.observe()
+			rules = c.rules
+			v.state.SetRules(sabotageRules(rules))
+		}
+		if c.kind == commandEvents {
+			if err := v.applyEvents(&c); err != nil {
+				return err
+			}
+			v.ends = append(v.ends, len(v.outcomes)+v.decoded)
+			continue
+		}
+		v.observe()
+		answer, err := v.applyOther(&c)
+		if err != nil {
+			return err
+		}
+		if answers != nil {
+			answers[i] = answer
+		}
+		v.ends = append(v.ends, elsewhere)
+	}
+	v.observe()
+	if answers != nil {
+		v.answer(answers)
+	}
+	return nil
+}
+
+// elsewhere is of a command without outcomes.
+const elsewhere = -1
+
+// answer hands the outcomes over to who waits for them.
+func (v *fold) answer(answers []any) {
+	begin := 0
+	for i, end := range v.ends {
+		if end != elsewhere {
+			answers[i] = v.outcomes[begin:end:end]
+			begin = end
+		}
+	}
+	v.outcomes = nil
+}
+
+// applyOther runs a command that is not one of events.
+func (v *fold) applyOther(c *command) (answer any, err error) {
 	switch c.kind {
-	case commandEvents:
-		return v.applyEvents(&c)
 	case commandStart:
 		e := &v.events[0]
 		e.Reset()
@@ -107,38 +181,40 @@ func (v *fold) apply(stampMS int64, b []byte) (answer any, err error) {
 	return nil, fmt.Errorf("a command in the log has kind %d: run a newer server", c.kind)
 }
 
-// eventsAtOnce is how many events are decoded before they are observed together.
+// eventsAtOnce is how many events are decoded before they are observed together, those of
+// commands that have only a few each as well.
 const eventsAtOnce = 32
 
-func (v *fold) applyEvents(c *command) (any, error) {
+// applyEvents decodes the events of a command, and observes all but the last of them.
+func (v *fold) applyEvents(c *command) error {
 	count, err := c.uint()
 	if err != nil || count > wire.MaxEvents {
-		return nil, errCommand
+		return errCommand
 	}
 	v.told += count
-	outcomes := make([]viewing.Outcome, 0, count)
-	pending := 0
-	observe := func() {
-		outcomes = v.state.ObserveAll(v.stamp, v.events[:pending], outcomes)
-		pending = 0
-	}
+	v.outcomes = slices.Grow(v.outcomes, v.decoded+int(count))
 	for range count {
-		e := &v.events[pending]
+		e := &v.events[v.decoded]
 		e.Reset()
 		if err := c.event(&v.decoder, e); err != nil {
-			return nil, err
+			return err
 		}
 		if outcome, broken := sabotageOutcome(e); broken {
-			observe()
-			outcomes = append(outcomes, outcome)
+			v.observe()
+			v.outcomes = append(v.outcomes, outcome)
 			continue
 		}
-		if pending++; pending == eventsAtOnce {
-			observe()
+		if v.decoded++; v.decoded == eventsAtOnce {
+			v.observe()
 		}
 	}
-	observe()
-	return outcomes, nil
+	return nil
+}
+
+// observe observes what is decoded.
+func (v *fold) observe() {
+	v.outcomes = v.state.ObserveAll(v.stamp, v.events[:v.decoded], v.outcomes)
+	v.decoded = 0
 }
 
 // size is how much the state holds, and what it and those before it have moved.

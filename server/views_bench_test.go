@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,11 +23,11 @@ const (
 	benchCommands = 20_000 // at least
 )
 
-// benchCommand is a keepalive of each of benchBatch sessions from first on.
-func benchCommand(dst []byte, first int, seq uint32) []byte {
+// benchCommand is a keepalive of each of some sessions from first on.
+func benchCommand(dst []byte, first, events int, seq uint32) []byte {
 	dst = appendCommand(dst[:0], commandEvents, goldenRules)
-	dst = binary.AppendUvarint(dst, benchBatch)
-	for n := first; n < first+benchBatch; n++ {
+	dst = binary.AppendUvarint(dst, uint64(events))
+	for n := first; n < first+events; n++ {
 		e := viewing.Event{
 			Seq: seq, Type: viewing.Keepalive, At: viewing.Millis(goldenStamp), AccountID: uint64(n/2 + 1), ProfileID: 1,
 			DeviceID: uint64(n + 1), DeviceType: "tv", Country: "US", TitleID: uint32(n%7000 + 1), RuntimeMS: 2_940_000,
@@ -47,10 +48,10 @@ func BenchmarkApply(b *testing.B) {
 	var command []byte
 	index := uint64(0)
 	apply := func(first int, seq uint32) time.Duration {
-		command = benchCommand(command, first, seq)
+		command = benchCommand(command, first, benchBatch, seq)
 		index++
 		begun := time.Now()
-		v.Apply(index, goldenStamp, command)
+		v.Apply(index, goldenStamp, [][]byte{command}, nil)
 		return time.Since(begun)
 	}
 	batches := *benchSessions / benchBatch
@@ -103,4 +104,30 @@ func BenchmarkApply(b *testing.B) {
 			return over
 		})
 	})
+}
+
+// BenchmarkApplySingles applies commands of one keepalive each, so many an entry, to
+// sessions all over the state, with somebody who waits for each.
+func BenchmarkApplySingles(b *testing.B) {
+	v := newViews()
+	for first := 0; first < *benchSessions; first += benchBatch {
+		v.applyOne(1, goldenStamp, benchCommand(nil, first, benchBatch, 0))
+	}
+	index, at := uint64(1), 0
+	for _, together := range []int{1, 16, 256} {
+		b.Run(fmt.Sprint(together), func(b *testing.B) {
+			b.ReportAllocs()
+			commands := make([][]byte, together)
+			for done := 0; done < b.N; done += together {
+				b.StopTimer()
+				for i := range commands {
+					at = (at + 7919) % *benchSessions
+					commands[i] = benchCommand(commands[i], at, 1, uint32(index))
+				}
+				index++
+				b.StartTimer()
+				v.Apply(index, goldenStamp, commands, make([]any, together))
+			}
+		})
+	}
 }

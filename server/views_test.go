@@ -6,19 +6,35 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
 
+	"pgregory.net/rapid"
+
 	"github.com/playhead-load/playhead/raft"
 	"github.com/playhead-load/playhead/viewing"
+	"github.com/playhead-load/playhead/viewing/wire"
 )
+
+// applyOne applies an entry of one command, and returns its answer.
+func (v *views) applyOne(index uint64, stampMS int64, command []byte) any {
+	answers := make([]any, 1)
+	v.Apply(index, stampMS, [][]byte{command}, answers)
+	return answers[0]
+}
+
+// applyUnlogged applies a command as a replay does.
+func (v *fold) applyUnlogged(stampMS int64, command []byte) error {
+	return v.apply(stampMS, [][]byte{command}, nil)
+}
 
 // toldViews has applied the golden commands.
 func toldViews(t testing.TB) *views {
 	v := newViews()
 	for i, c := range readGolden(t) {
-		if _, err := v.apply(goldenStamp+int64(i), c.bytes); err != nil {
+		if err := v.applyUnlogged(goldenStamp+int64(i), c.bytes); err != nil {
 			t.Fatalf("apply %s: %v", c.name, err)
 		}
 	}
@@ -45,6 +61,59 @@ func encoded(t testing.TB, v *views) []byte {
 	}
 	s.(*viewsSnapshot).Release()
 	return b.Bytes()
+}
+
+// TestCommandsOfAnEntryTogether: however commands share entries, their answers and the
+// state are the same.
+func TestCommandsOfAnEntryTogether(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		together, alone := newViews(), newViews()
+		stampMS := int64(goldenStamp)
+		for index := range uint64(rapid.IntRange(1, 8).Draw(t, "entries")) {
+			commands := rapid.SliceOfN(rapid.Custom(drawCommand), 1, 80).Draw(t, "commands")
+			stampMS += rapid.Int64Range(0, 100_000).Draw(t, "later by")
+			var answers []any
+			if rapid.Bool().Draw(t, "somebody waits") {
+				answers = make([]any, len(commands))
+			}
+			together.Apply(index+1, stampMS, commands, answers)
+			for i, command := range commands {
+				answer := alone.applyOne(index+1, stampMS, command)
+				if answers != nil && !reflect.DeepEqual(answers[i], answer) {
+					t.Fatalf("entry %d, command %d is answered %+v, alone %+v", index+1, i+1, answers[i], answer)
+				}
+			}
+			if together.fingerprint() != alone.fingerprint() || together.told != alone.told {
+				t.Fatalf("after entry %d the states differ", index+1)
+			}
+		}
+	})
+}
+
+// drawCommand is of a few accounts, so that commands meet.
+func drawCommand(t *rapid.T) []byte {
+	rules := rapid.SampledFrom([]viewing.Rules{goldenRules, goldenRules, {LeaseMS: 60_000, DefaultStreams: 1}}).Draw(t, "rules")
+	account := rapid.Uint64Range(1, 3).Draw(t, "account")
+	event := func(kind viewing.EventType) *viewing.Event {
+		e := goldenEvent(rapid.Uint32Range(0, 9).Draw(t, "seq"), kind)
+		e.AccountID, e.SessionID[0] = account, byte(rapid.IntRange(1, 4).Draw(t, "session"))
+		e.DeviceID = uint64(e.SessionID[0])
+		return &e
+	}
+	switch rapid.IntRange(0, 7).Draw(t, "kind") {
+	case 0:
+		return wire.AppendEvent(appendCommand(nil, commandStart, rules), event(viewing.Start))
+	case 1:
+		return appendAccountCommand(nil, rules, account, rapid.IntRange(1, 3).Draw(t, "streams"))
+	case 2:
+		return appendHideCommand(nil, rules, account, 1, 80)
+	}
+	count := rapid.SampledFrom([]int{1, 1, 1, 2, 31, 32, 33, 100}).Draw(t, "events")
+	command := binary.AppendUvarint(appendCommand(nil, commandEvents, rules), uint64(count))
+	for range count {
+		command = wire.AppendEvent(command, event(rapid.SampledFrom([]viewing.EventType{viewing.Keepalive, viewing.Pause, viewing.Stop}).Draw(t, "type")))
+	}
+	return command
 }
 
 // TestApplyRefuses: what cannot be read changes nothing and stops the node.
@@ -78,11 +147,11 @@ func TestApplyRefuses(t *testing.T) {
 	} {
 		v := toldViews(t)
 		before := v.state.Digest()
-		_, err := v.apply(goldenStamp+100, b)
+		err := v.applyUnlogged(goldenStamp+100, b)
 		if err == nil {
 			t.Errorf("%s: applied", name)
 		}
-		if !panics(func() { v.Apply(100, goldenStamp+100, b) }) {
+		if !panics(func() { v.applyOne(100, goldenStamp+100, b) }) {
 			t.Errorf("%s: the node goes on without it", name)
 		}
 		if strings.HasPrefix(name, "newer") && (err == nil || !strings.Contains(err.Error(), "newer server")) {
@@ -109,9 +178,9 @@ func TestApplySurvivesDamage(t *testing.T) {
 				t.Fatalf("%s: %x panics: %v", name, b, p)
 			}
 		}()
-		_, _ = v.apply(goldenStamp, b) // whether it is refused is another test's
+		_ = v.applyUnlogged(goldenStamp, b) // whether it is refused is another test's
 		for _, c := range golden {
-			if _, err := v.apply(goldenStamp, c.bytes); err != nil {
+			if err := v.applyUnlogged(goldenStamp, c.bytes); err != nil {
 				t.Fatalf("after %x, %s: %v", b, c.name, err)
 			}
 		}
@@ -148,7 +217,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	}
 	taken := v.fingerprint()
 	// It is of the moment at which it was taken.
-	v.Apply(50, goldenStamp+50, appendAccountCommand(nil, goldenRules, 43, 1))
+	v.applyOne(50, goldenStamp+50, appendAccountCommand(nil, goldenRules, 43, 1))
 	if v.fingerprint() == taken {
 		t.Fatal("a command changed nothing")
 	}
@@ -158,7 +227,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	}
 	snapshot.(*viewsSnapshot).Release()
 	restored := newViews()
-	restored.Apply(99, goldenStamp+99, appendAccountCommand(nil, goldenRules, 1, 1)) // replaced
+	restored.applyOne(99, goldenStamp+99, appendAccountCommand(nil, goldenRules, 1, 1)) // replaced
 	if err := restored.Restore(raft.Place{}, iotest.OneByteReader(bytes.NewReader(b.Bytes())), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +235,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 		t.Errorf("restored %+v, taken %+v", restored.fingerprint(), taken)
 	}
 	// Both go on alike.
-	restored.Apply(50, goldenStamp+50, appendAccountCommand(nil, goldenRules, 43, 1))
+	restored.applyOne(50, goldenStamp+50, appendAccountCommand(nil, goldenRules, 43, 1))
 	if restored.fingerprint() != v.fingerprint() || !bytes.Equal(encoded(t, restored), encoded(t, v)) {
 		t.Error("the same command, another state")
 	}
@@ -180,7 +249,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 func TestFailedRestoreChangesNothing(t *testing.T) {
 	good := encoded(t, toldViews(t))
 	v := newViews()
-	v.Apply(7, goldenStamp, appendAccountCommand(nil, goldenRules, 7, 3))
+	v.applyOne(7, goldenStamp, appendAccountCommand(nil, goldenRules, 7, 3))
 	before := v.fingerprint()
 	try := func(name string, r io.Reader) {
 		t.Helper()
