@@ -68,7 +68,7 @@ func encoded(t testing.TB, v *views) []byte {
 func TestCommandsOfAnEntryTogether(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		together, alone := newViews(), newViews()
-		stampMS := int64(goldenStamp)
+		stampMS := goldenStamp
 		for index := range uint64(rapid.IntRange(1, 8).Draw(t, "entries")) {
 			commands := rapid.SliceOfN(rapid.Custom(drawCommand), 1, 80).Draw(t, "commands")
 			stampMS += rapid.Int64Range(0, 100_000).Draw(t, "later by")

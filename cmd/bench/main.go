@@ -33,7 +33,7 @@ a rate; the row snapshot shows that.
 Figures of different runs do not compare where others use the machine too: compare
 rows of one run.
 
-  make bench                          everything, about ten minutes
+  make bench                          everything, a quarter of an hour
   bin/bench -peers=false              Playhead alone
   bin/bench -rows '1-*' -duration 30s one event a POST, for longer
   bin/bench -rows read-stale,100-any

@@ -26,6 +26,8 @@ type progress struct {
 	terminal bool
 	drawn    bool // a line that changes stands on the terminal
 	plainAt  time.Time
+
+	denied, errors int64 // of seconds that no line has told; of the goroutine that tells them
 }
 
 func newProgress(w io.Writer, quiet bool) *progress {
@@ -48,7 +50,8 @@ func (p *progress) line(format string, args ...any) {
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
-// second shows a second of the run; leader is empty where no one can tell.
+// second shows a second of the run, and what was denied or failed since the line before;
+// leader is empty where no one can tell. One goroutine at a time may call it.
 func (p *progress) second(duration time.Duration, s results.Interval, leader string, d *driver.Driver) {
 	phase := ""
 	switch {
@@ -57,7 +60,16 @@ func (p *progress) second(duration time.Duration, s results.Interval, leader str
 	case s.AtS > duration.Seconds():
 		phase = "  the plan has ended, its last requests have not"
 	}
-	p.update(secondLine(duration, s, d.Pending(), leader+phase))
+	p.tell(duration, s, d.Pending(), leader+phase)
+}
+
+func (p *progress) tell(duration time.Duration, s results.Interval, waiting int64, more string) {
+	p.denied += s.Denied
+	p.errors += s.Errors
+	s.Denied, s.Errors = p.denied, p.errors
+	if p.update(secondLine(duration, s, waiting, more)) {
+		p.denied, p.errors = 0, 0
+	}
 }
 
 // secondLine is the line of a second; times of nothing are a dash.
@@ -110,18 +122,23 @@ func (p *progress) share(what string) func(done float64) {
 	}
 }
 
-func (p *progress) update(text string) {
+// update shows a line, unless one was written a moment ago that cannot be changed.
+func (p *progress) update(text string) (shown bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.quiet:
+		return false
 	case p.terminal:
 		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
 		p.drawn = true
+		return true
 	case time.Since(p.plainAt) >= plainEvery:
 		p.plainAt = time.Now()
 		fmt.Fprintln(p.w, strings.TrimRight(text, " "))
+		return true
 	}
+	return false
 }
 
 // end leaves the terminal clean for what follows.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,29 @@ func TestSecondLine(t *testing.T) {
 		if got := secondLine(time.Minute, s, 2, "  leader n1"); got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
+	}
+}
+
+// TestNothingFailsUnseen: a plain line comes every few seconds, and tells what failed or was
+// denied in those between.
+func TestNothingFailsUnseen(t *testing.T) {
+	var out strings.Builder
+	p := newProgress(&out, false)
+	p.tell(time.Minute, results.Interval{AtS: 1, Errors: 1, Denied: 2}, 0, "")
+	p.tell(time.Minute, results.Interval{AtS: 2, Errors: 115}, 0, "")
+	p.tell(time.Minute, results.Interval{AtS: 3, Denied: 4}, 0, "")
+	p.plainAt = p.plainAt.Add(-plainEvery)
+	p.tell(time.Minute, results.Interval{AtS: 4, Errors: 2}, 0, "")
+	p.plainAt = p.plainAt.Add(-plainEvery)
+	p.tell(time.Minute, results.Interval{AtS: 5}, 0, "")
+	var told []string
+	for line := range strings.Lines(out.String()) {
+		_, line, _ = strings.Cut(line, " p99         –  ")
+		told = append(told, strings.TrimSpace(line))
+	}
+	want := []string{"2 denied    1 errors     0 waiting", "4 denied  117 errors     0 waiting", "0 denied    0 errors     0 waiting"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q:\n%s", told, want, out.String())
 	}
 }
 

@@ -148,6 +148,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 		if err != nil {
 			leave(made)
 		}
+		if err != nil && r.driver == nil && ctx.Err() != nil { // whatever it was that broke off
+			err = verdictError{results.ExitVoid, errors.New("interrupted before anything was played: there is no verdict")}
+		}
 	}()
 	if err != nil {
 		return err
