@@ -20,9 +20,6 @@ import (
 // segmentBytes lets a dozen commands of bulky fill a segment of the WAL.
 const segmentBytes = 64 << 10
 
-// rejoin is what a node says of damage.
-const rejoin = "remove the data directory and let this node rejoin"
-
 // bulky is a command of 8 KiB that begins and ends with a text to look for.
 func bulky(text string) string { return text + strings.Repeat(".", 8<<10) + text }
 
@@ -301,7 +298,7 @@ func (d *damaged) run(t *testing.T, damage damage) {
 		t.Errorf("%s: the node refused: %v", damage.name, err)
 	case err != nil:
 		line := err.Error()
-		if !strings.Contains(line, damage.want) || !strings.Contains(line, dir) || !strings.Contains(line, rejoin) || strings.Contains(line, "\n") {
+		if !strings.Contains(line, damage.want) || !strings.Contains(line, dir) || !strings.Contains(line, "remove the data directory and let this node rejoin") || strings.Contains(line, "\n") {
 			t.Errorf("%s: refused with %q, want one line with %q, the path, and what to do", damage.name, line, damage.want)
 		}
 		t.Logf("%s: %s", damage.name, line)

@@ -185,30 +185,25 @@ func (n *Node) startRaft(logger hclog.Logger) (err error) {
 // library panics when one of them is missing or damaged.
 func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snapshotStore) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			var ok bool
-			if err, ok = p.(error); !ok {
-				err = fmt.Errorf("%v", p)
-			}
-		}
 		switch unusable := snapshots.unusable(); {
-		case err == nil || errors.Is(err, ErrDamaged) && !errors.Is(err, errShort):
+		case err == nil || errors.Is(err, ErrDamaged):
 		case unusable != nil: // no other snapshot, or none that the log follows on
 			err = unusable
-		case errors.Is(err, ErrDamaged):
 		case errors.Is(err, hraft.ErrLogNotFound):
 			err = damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), errHole)
 		default:
 			err = fmt.Errorf("start from %s: %w", n.cfg.DataDir, err)
 		}
 	}()
+	defer recovered(&err)
 	n.raft, err = hraft.NewRaft(n.libraryConfig(logger), n.machine, logs, n.store, snapshots, n.trans)
 	if err != nil {
 		return err
 	}
 	// The library goes on with an older snapshot when it cannot restore the newest.
 	if promised, _ := n.store.promise.get(); n.raft.LastIndex() < promised {
-		err = errors.Join(damagedFile(snapshots.dir, fmt.Errorf("%w: at entry %d, expected %d", errShort, n.raft.LastIndex(), promised)), n.raft.Shutdown().Error())
+		short := damagedFile(snapshots.dir, fmt.Errorf("%w: at entry %d, expected %d", errShort, n.raft.LastIndex(), promised))
+		err = errors.Join(cmp.Or(snapshots.unusable(), short), n.raft.Shutdown().Error())
 	}
 	return err
 }

@@ -203,8 +203,7 @@ func (s *snapshotStore) readMeta(id string) error {
 
 // metaIsGone: not for the disk's refusal to read it now.
 func metaIsGone(err error) bool {
-	_, unread := errors.AsType[*os.PathError](err)
-	return errors.Is(err, os.ErrNotExist) || err != nil && !unread
+	return err != nil && refusalIn(err) == nil
 }
 
 const tmpSuffix = ".tmp" // the library's

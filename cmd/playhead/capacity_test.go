@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -161,32 +158,13 @@ thresholds: {operations.errors: ["rate<1"]}
 	if err := os.WriteFile(file, []byte(long), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(binary, "capacity", file, "--out", filepath.Join(dir, "out"))
-	var stdout strings.Builder
-	command.Stdout = &stdout
-	stderr, err := command.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
+	stdout, rest, code := interrupted(t, func(line string) bool { return strings.Contains(line, " 1 ramp ") },
+		"capacity", file, "--out", filepath.Join(dir, "out"))
+	if code != results.ExitVoid {
+		t.Fatalf("exit code %d, want %d\n%s%s", code, results.ExitVoid, stdout, rest)
 	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stderr)
-	for lines.Scan() && !strings.Contains(lines.Text(), " 1 ramp ") {
-	}
-	if err := command.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	rest, err := io.ReadAll(stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = command.Wait() // its exit code is looked at
-	if code := command.ProcessState.ExitCode(); code != results.ExitVoid {
-		t.Fatalf("exit code %d, want %d\n%s%s", code, results.ExitVoid, stdout.String(), rest)
-	}
-	if !strings.Contains(stdout.String(), "INTERRUPTED at least ") || !strings.Contains(string(rest), "interrupted: ") {
-		t.Errorf("it does not tell what was found:\n%s%s", stdout.String(), rest)
+	if !strings.Contains(stdout, "INTERRUPTED at least ") || !strings.Contains(rest, "interrupted: ") {
+		t.Errorf("it does not tell what was found:\n%s%s", stdout, rest)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "out", capacityFile))
 	if err != nil {
