@@ -190,7 +190,7 @@ func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snap
 		case unusable != nil: // no other snapshot, or none that the log follows on
 			err = unusable
 		case errors.Is(err, hraft.ErrLogNotFound):
-			err = damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), errHole)
+			err = unusableFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), errHole)
 		default:
 			err = fmt.Errorf("start from %s: %w", n.cfg.DataDir, err)
 		}
@@ -202,7 +202,7 @@ func (n *Node) newRaft(logger hclog.Logger, logs hraft.LogStore, snapshots *snap
 	}
 	// The library goes on with an older snapshot when it cannot restore the newest.
 	if promised, _ := n.store.promise.get(); n.raft.LastIndex() < promised {
-		short := damagedFile(snapshots.dir, fmt.Errorf("%w: at entry %d, expected %d", errShort, n.raft.LastIndex(), promised))
+		short := unusableFile(snapshots.dir, fmt.Errorf("%w: at entry %d, expected %d", errShort, n.raft.LastIndex(), promised))
 		err = errors.Join(cmp.Or(snapshots.unusable(), short), n.raft.Shutdown().Error())
 	}
 	return err
@@ -220,7 +220,7 @@ func (n *Node) checkPromise(snapshots *snapshotStore) error {
 	promised, _ := n.store.promise.get()
 	last, err := n.store.LastIndex()
 	if err != nil {
-		return damagedFile(n.store.file(promised), err)
+		return unusableFile(n.store.file(promised), err)
 	}
 	var entry hraft.Log
 	if last > 0 {
@@ -228,7 +228,7 @@ func (n *Node) checkPromise(snapshots *snapshotStore) error {
 	}
 	switch {
 	case errors.Is(err, hraft.ErrLogNotFound):
-		return damagedFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), fmt.Errorf("%w: %d", errNoEnd, last))
+		return unusableFile(treeFile(n.cfg.DataDir, n.cfg.LogStore), fmt.Errorf("%w: %d", errNoEnd, last))
 	case err != nil:
 		return err
 	case last >= promised:
@@ -246,7 +246,7 @@ func (n *Node) checkPromise(snapshots *snapshotStore) error {
 	if err := snapshots.unusable(); err != nil {
 		return err
 	}
-	return damagedFile(n.store.file(promised), fmt.Errorf("%w: at entry %d, expected %d or a snapshot of it in %s", errShort, last, promised, snapshots.dir))
+	return unusableFile(n.store.file(promised), fmt.Errorf("%w: at entry %d, expected %d or a snapshot of it in %s", errShort, last, promised, snapshots.dir))
 }
 
 // dropOvertaken deletes a log that ends before the newest snapshot, where it can have no

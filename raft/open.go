@@ -80,17 +80,17 @@ func openDiskStore(cfg Config, logger hclog.Logger) (*diskStore, error) {
 func (s *diskStore) open(cfg Config, tree string) error {
 	var err error
 	if s.stable, err = openStable(s.kept, s.promise); err != nil {
-		return damagedFile(tree, fmt.Errorf("term and vote: %w", err))
+		return unusableFile(tree, fmt.Errorf("term and vote: %w", err))
 	}
 	switch {
 	case s.promise != nil && s.record.Seq < s.promise.seq:
-		return damagedFile(tree, errOldValues)
+		return unusableFile(tree, errOldValues)
 	case s.promise == nil && s.record.Seq > 0:
-		return damagedFile(filepath.Join(cfg.DataDir, promiseFile), errMissing)
+		return unusableFile(filepath.Join(cfg.DataDir, promiseFile), errMissing)
 	case s.promise == nil: // a new directory, or one from before there were promises
 		last, err := s.LastIndex()
 		if err != nil {
-			return damagedFile(tree, err)
+			return unusableFile(tree, err)
 		}
 		if s.promise, err = makePromise(cfg.DataDir, last, 0); err != nil {
 			return err
@@ -105,12 +105,12 @@ func (s *diskStore) open(cfg Config, tree string) error {
 func openKept(cfg Config, tree string, used bool, logger hclog.Logger) (kept keptLog, err error) {
 	switch info, statErr := os.Stat(tree); {
 	case errors.Is(statErr, os.ErrNotExist) && used:
-		return nil, damagedFile(tree, errMissing)
+		return nil, unusableFile(tree, errMissing)
 	case errors.Is(statErr, os.ErrNotExist):
 	case statErr != nil:
-		return nil, fmt.Errorf("open the log: %w", statErr)
+		return nil, unusableFile(tree, statErr)
 	case info.Size() == 0 && used:
-		return nil, damagedFile(tree, errEmpty)
+		return nil, unusableFile(tree, errEmpty)
 	case info.Size() > 0: // an empty file is one that was about to begin
 		if err := checkTreeFile(tree); err != nil {
 			return nil, err
@@ -129,7 +129,7 @@ func openKept(cfg Config, tree string, used bool, logger hclog.Logger) (kept kep
 		}
 		return kept, nil
 	}
-	return nil, damagedFile(at, err)
+	return nil, unusableFile(at, err)
 }
 
 func openBolt(_ Config, path string, _ hclog.Logger) (kept keptLog, err error) {
@@ -155,15 +155,15 @@ func checkTreeFile(path string) error {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return fmt.Errorf("open the log %s: another process uses it", path)
 	case err != nil:
-		return damagedFile(path, err)
+		return unusableFile(path, err)
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return errors.Join(fmt.Errorf("open the log: %w", err), lock.Close())
+		return errors.Join(unusableFile(path, err), lock.Close())
 	}
 	err = checkTree(file)
 	if err != nil {
-		err = damagedFile(path, err)
+		err = unusableFile(path, err)
 	}
 	return errors.Join(err, file.Close(), lock.Close())
 }

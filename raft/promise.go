@@ -48,18 +48,18 @@ func openPromise(dir string) (*promise, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open what the log has promised: %w", err)
+		return nil, unusableFile(p.path, err)
 	}
 	p.file = file
 	data := make([]byte, promiseBytes+1)
 	n, err := file.ReadAt(data, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.Join(damagedFile(p.path, err), file.Close())
+		return nil, errors.Join(unusableFile(p.path, err), file.Close())
 	}
 	sum := promiseBytes - crc32.Size
 	if n != promiseBytes || string(data[:len(promiseMagic)]) != promiseMagic ||
 		crc32.Checksum(data[:sum], castagnoli) != binary.BigEndian.Uint32(data[sum:]) {
-		return nil, errors.Join(damagedFile(p.path, errEntrySum), file.Close())
+		return nil, errors.Join(unusableFile(p.path, errEntrySum), file.Close())
 	}
 	p.last, p.seq = binary.BigEndian.Uint64(data[8:]), binary.BigEndian.Uint64(data[16:])
 	return p, nil

@@ -244,7 +244,7 @@ func (s *snapshotStore) findUnreadable() error {
 // refuse remembers the first snapshot that was found damaged, or could not be read.
 func (s *snapshotStore) refuse(id string, why error) error {
 	if refusalIn(why) != nil {
-		err := damagedFile(filepath.Join(s.dir, id), why)
+		err := unusableFile(filepath.Join(s.dir, id), why)
 		s.failed.CompareAndSwap(nil, &err)
 		return err
 	}
@@ -321,6 +321,9 @@ var errNoClaim = errors.New("it begins with no claim")
 func readClaim(state io.Reader) (claim snapshotClaim, begun []byte, err error) {
 	begun = make([]byte, len(claimMagic)+4)
 	n, err := io.ReadFull(state, begun)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return claim, nil, err
+	}
 	magic := string(begun[:len(claimMagic)])
 	if err != nil || magic != claimMagic && magic != claimMagicFiles {
 		return claim, begun[:n], errNoClaim

@@ -46,8 +46,8 @@ func refusalIn(err error) error {
 	return err
 }
 
-// damagedFile is the one line about a file that cannot be trusted, or that cannot be used.
-func damagedFile(path string, why error) error {
+// unusableFile is the one line about a file that cannot be trusted, or that cannot be used.
+func unusableFile(path string, why error) error {
 	if refusalIn(why) != nil {
 		return fmt.Errorf("%s cannot be used: %w: %s", path, why, mend)
 	}
@@ -154,7 +154,7 @@ func (s *diskStore) GetLog(index uint64, l *hraft.Log) error {
 	if err == nil || errors.Is(err, hraft.ErrLogNotFound) {
 		return err
 	}
-	err = damagedFile(s.file(index), fmt.Errorf("entry %d: %w", index, err))
+	err = unusableFile(s.file(index), fmt.Errorf("entry %d: %w", index, err))
 	if tell := s.damaged.Load(); tell != nil {
 		(*tell)(err)
 	}

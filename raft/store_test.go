@@ -615,7 +615,7 @@ func intact(dir, kind string, term []byte, first, last uint64) error {
 	for index := first; index <= last; index++ {
 		err := reads(s, index, 1)
 		if errors.Is(err, hraft.ErrLogNotFound) { // the library reads all of them and so finds it too
-			return damagedFile(treeFile(dir, kind), errHole)
+			return unusableFile(treeFile(dir, kind), errHole)
 		}
 		if err != nil && !errors.Is(err, ErrDamaged) {
 			return fmt.Errorf("%w: %w", errWrongData, err)
@@ -752,7 +752,7 @@ func TestTreeCheck(t *testing.T) {
 // Without Config.Damaged the process ends: with exit code 1 and the reason.
 func TestDamageEndsTheProcess(t *testing.T) {
 	if os.Getenv("PLAYHEAD_TEST_DAMAGED") != "" {
-		Config{NodeID: "n1"}.withDefaults().Damaged(damagedFile("/data/raft.db", errEntrySum))
+		Config{NodeID: "n1"}.withDefaults().Damaged(unusableFile("/data/raft.db", errEntrySum))
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestDamageEndsTheProcess$")

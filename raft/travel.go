@@ -108,7 +108,7 @@ func (o *openedSnapshot) pack() (err error) {
 }
 
 func (o *openedSnapshot) tellDamaged(file fileClaim, why error) error {
-	err := damagedFile(filepath.Join(o.dir(), file.Name), why)
+	err := unusableFile(filepath.Join(o.dir(), file.Name), why)
 	if tell := o.store.damaged.Load(); tell != nil {
 		(*tell)(err)
 	}

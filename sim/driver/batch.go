@@ -240,7 +240,8 @@ func (d *Driver) lingered(b *batch, nowUS int64) bool {
 
 func (d *Driver) sendBatch(b *batch) {
 	b.tries++
-	b.sentUS, b.node, b.moves = d.NowUS(), b.of.node, b.of.moves
+	now := time.Now()
+	b.sentUS, b.node, b.moves = d.sinceBegunUS(now), b.of.node, b.of.moves
 	for i := range b.items {
 		n := &b.items[i]
 		if b.tries == 1 {
@@ -261,12 +262,12 @@ func (d *Driver) sendBatch(b *batch) {
 	}
 	d.request = d.appendAggregator(appendHead(d.request[:0], http.MethodPost, &d.nodes[b.node], []byte(eventsPath)))
 	d.request = http1.AppendBody(append(d.request, contentType...), b.body)
-	d.call(b.node, b)
+	d.call(b.node, now, b)
 }
 
 // answered implements caller.
-func (b *batch) answered(d *Driver, got *http1.Answer, err error) {
-	doneUS := d.NowUS()
+func (b *batch) answered(d *Driver, got *http1.Answer, at time.Time, err error) {
+	doneUS := max(b.sentUS, d.sinceBegunUS(at))
 	wait, again := toRepeat(got, err)
 	if again {
 		if a := b.of; a.moves == b.moves { // else another batch has moved it on

@@ -17,17 +17,22 @@ type carrier interface {
 	// became of it is told by await, at the deadline at the latest.
 	call(node int, request []byte, deadline time.Time, c caller)
 	// await waits for the end of calls, until a moment at most, and tells of all that
-	// have ended by then. An answer is valid until told has returned.
-	await(until time.Time, told func(c caller, a *http1.Answer, err error))
+	// have ended by then. A carrier that knows when an answer came without being there
+	// may rest until the moment, if it is let.
+	await(until time.Time, rest bool, told tell)
 	// close gives up all calls: nobody is told of them.
 	close()
 }
+
+// tell tells a caller of an answer, which is valid until it has returned, and when it came;
+// or of an error.
+type tell func(c caller, a *http1.Answer, at time.Time, err error)
 
 // caller has made a call.
 type caller interface {
 	// answered tells what came of it. After an error it is not known whether the
 	// request was carried out.
-	answered(d *Driver, a *http1.Answer, err error)
+	answered(d *Driver, a *http1.Answer, at time.Time, err error)
 }
 
 // node is one of the target's, as requests name it.

@@ -1,16 +1,12 @@
 package driver
 
-import "crypto/tls"
+import "slices"
 
-// newCarrier carries so many calls at once, without a goroutine for each where it can.
-func newCarrier(nodes []node, calls int, config *tls.Config, dial Dial) (carrier, error) {
-	if dial != nil {
-		return newConns(nodes, calls, config, dial), nil
+// newCarrier carries the calls of a driver, without a goroutine for each where it can.
+func newCarrier(nodes []node, config *Config) (carrier, error) {
+	secure := func(n node) bool { return n.secure }
+	if config.Dial != nil || slices.ContainsFunc(nodes, secure) {
+		return newConns(nodes, config), nil
 	}
-	for _, n := range nodes {
-		if n.secure {
-			return newConns(nodes, calls, config, nil), nil
-		}
-	}
-	return newEpoll(nodes, calls)
+	return newEpoll(nodes, config)
 }

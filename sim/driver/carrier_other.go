@@ -2,9 +2,7 @@
 
 package driver
 
-import "crypto/tls"
-
-// newCarrier carries so many calls at once.
-func newCarrier(nodes []node, calls int, config *tls.Config, dial Dial) (carrier, error) {
-	return newConns(nodes, calls, config, dial), nil
+// newCarrier carries the calls of a driver.
+func newCarrier(nodes []node, config *Config) (carrier, error) {
+	return newConns(nodes, config), nil
 }

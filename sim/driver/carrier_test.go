@@ -33,11 +33,12 @@ func carriers(t *testing.T, url string) map[string]carrier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	best, err := newCarrier(nodes, 8, nil, nil)
+	config := &Config{Connections: 8}
+	best, err := newCarrier(nodes, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]carrier{"conns": newConns(nodes, 8, nil, nil), fmt.Sprintf("%T", best): best}
+	all := map[string]carrier{"conns": newConns(nodes, config), fmt.Sprintf("%T", best): best}
 	t.Cleanup(func() {
 		for _, c := range all {
 			c.close()
@@ -49,7 +50,7 @@ func carriers(t *testing.T, url string) map[string]carrier {
 // once is the caller of one call.
 type once struct{ told bool }
 
-func (o *once) answered(*Driver, *http1.Answer, error) { o.told = true }
+func (o *once) answered(*Driver, *http1.Answer, time.Time, error) { o.told = true }
 
 // send makes one call and waits for what comes of it.
 func send(t *testing.T, c carrier, r *request, url string, timeout time.Duration) (got answer) {
@@ -64,11 +65,11 @@ func send(t *testing.T, c carrier, r *request, url string, timeout time.Duration
 		if time.Now().After(end) {
 			t.Fatal("nothing was told of the call")
 		}
-		c.await(time.Now().Add(10*time.Millisecond), func(who caller, a *http1.Answer, err error) {
+		c.await(time.Now().Add(10*time.Millisecond), true, func(who caller, a *http1.Answer, at time.Time, err error) {
 			if who != o {
 				t.Errorf("told of %v, not of the call", who)
 			}
-			who.answered(nil, a, err)
+			who.answered(nil, a, at, err)
 			got = r.read(a, err, nil)
 		})
 	}

@@ -34,16 +34,18 @@ type conn struct {
 	deadline time.Time
 	caller   caller
 	answer   *http1.Answer
+	ended    time.Time
 	err      error
 }
 
-func newConns(nodes []node, calls int, config *tls.Config, dial Dial) *conns {
+func newConns(nodes []node, config *Config) *conns {
+	dial := config.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
 	c := &conns{
-		nodes: nodes, tls: config, dial: dial, idle: make([][]*conn, len(nodes)),
-		ended: make(chan *conn, calls), waiting: time.NewTimer(0),
+		nodes: nodes, tls: config.TLS, dial: dial, idle: make([][]*conn, len(nodes)),
+		ended: make(chan *conn, config.calls()), waiting: time.NewTimer(0),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
@@ -63,7 +65,7 @@ func (c *conns) call(node int, request []byte, deadline time.Time, who caller) {
 	one.work <- struct{}{}
 }
 
-func (c *conns) await(until time.Time, told func(caller, *http1.Answer, error)) {
+func (c *conns) await(until time.Time, _ bool, told tell) {
 	c.waiting.Reset(time.Until(until))
 	select {
 	case one := <-c.ended:
@@ -80,10 +82,10 @@ func (c *conns) await(until time.Time, told func(caller, *http1.Answer, error)) 
 	}
 }
 
-func (c *conns) tell(one *conn, told func(caller, *http1.Answer, error)) {
+func (c *conns) tell(one *conn, told tell) {
 	who := one.caller
 	one.caller = nil
-	told(who, one.answer, one.err)
+	told(who, one.answer, one.ended, one.err)
 	c.idle[one.number] = append(c.idle[one.number], one)
 }
 
@@ -99,6 +101,7 @@ func (c *conn) serve(of *conns) {
 		case <-c.work:
 		}
 		c.answer, c.err = c.exchange(of)
+		c.ended = time.Now()
 		of.ended <- c // has room for every call
 	}
 }

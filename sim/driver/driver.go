@@ -33,12 +33,12 @@ import (
 // Limits of the driver. The queue is that of the open-source Netflix client for Kodi
 // (calibration, mark V).
 const (
-	queueLimit    = 10               // what one device may have to say at once; more is lost, and counted
-	questionLimit = 2                // the same of what it has to ask
-	planEvery     = time.Millisecond // how often the plan is looked at
-	planAtOnce    = 256              // events that are planned before answers are looked at again
-	drainLimit    = 45 * time.Second // after the last due event, for what waits,
-	longestDrain  = 10 * time.Minute // where the tries of one request take longer than that
+	queueLimit    = 10                   // what one device may have to say at once; more is lost, and counted
+	questionLimit = 2                    // the same of what it has to ask
+	planEvery     = time.Millisecond / 8 // how often the plan is looked at, if the carrier can rest for so short a while
+	planAtOnce    = 256                  // events that are planned before answers are looked at again
+	drainLimit    = 45 * time.Second     // after the last due event, for what waits,
+	longestDrain  = 10 * time.Minute     // where the tries of one request take longer than that
 )
 
 // Late is how long after its last try an unanswered request may still take effect.
@@ -89,6 +89,8 @@ type Driver struct {
 	config  Config
 	nodes   []node
 	carrier carrier
+	rests   bool // the carrier may: what is next does not hang on an answer
+	told    tell
 	pace    pace
 	begun   time.Time     // what NowUS counts from, on the monotonic clock
 	heldUS  int64         // for how long the plan's clock has stood still between turns
@@ -134,7 +136,7 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	carrier, err := newCarrier(nodes, config.calls(), config.TLS, config.Dial)
+	carrier, err := newCarrier(nodes, &config)
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +144,7 @@ func New(config Config) (*Driver, error) {
 		config:    config,
 		nodes:     nodes,
 		carrier:   carrier,
+		rests:     config.rests(),
 		pace:      newPace(&config),
 		warm:      results.NewRecorder(0, config.WarmUp.Microseconds()),
 		measure:   results.NewRecorder(config.WarmUp.Microseconds(), config.Duration.Microseconds()),
@@ -152,6 +155,7 @@ func New(config Config) (*Driver, error) {
 		moved:     map[int32]uint16{},
 		lag:       newLagMeter(),
 	}
+	d.told = func(c caller, a *http1.Answer, at time.Time, err error) { c.answered(d, a, at, err) }
 	if config.Batch.Events > 1 {
 		if d.aggregators, err = newAggregators(&config, len(nodes)); err != nil {
 			return nil, err
@@ -166,6 +170,12 @@ func (c *Config) calls() int {
 		return 2 * c.Connections
 	}
 	return c.Connections
+}
+
+// rests says whether the carrier may rest while no request waits for a connection: not in
+// a closed loop, nor while an aggregator may send at once what it has gathered.
+func (c *Config) rests() bool {
+	return c.Executor.Name != ConstantVUs && c.Batch.Events <= 1
 }
 
 // Run plays until the plan's end, then waits for what is under way. When ctx ends
@@ -191,6 +201,8 @@ func (d *Driver) Run(ctx context.Context, begun func()) time.Duration {
 
 // NowUS is the driver's clock: microseconds since Run began.
 func (d *Driver) NowUS() int64 { return time.Since(d.begun).Microseconds() }
+
+func (d *Driver) sinceBegunUS(at time.Time) int64 { return at.Sub(d.begun).Microseconds() }
 
 // playAll plays in one go, or in turns.
 func (d *Driver) playAll(ctx context.Context) time.Duration {
@@ -224,7 +236,7 @@ func (d *Driver) exchange(until time.Time) {
 	d.sendAgain(nowUS)
 	d.sendBatches(nowUS)
 	d.sendReady()
-	d.carrier.await(until, func(c caller, a *http1.Answer, err error) { c.answered(d, a, err) })
+	d.carrier.await(until, d.rests && d.ready.len() == 0, d.told)
 }
 
 // drain waits until nothing is under way, or the time for it is over: drainLimit or that of

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"slices"
+	"time"
 
 	"github.com/playhead-load/playhead/http1"
 	"github.com/playhead-load/playhead/viewing"
@@ -90,14 +91,14 @@ func (q *queue) pop() *lane {
 }
 
 // answered implements caller.
-func (l *lane) answered(d *Driver, a *http1.Answer, err error) {
+func (l *lane) answered(d *Driver, a *http1.Answer, at time.Time, err error) {
 	d.underway--
 	r := l.queue[0]
 	answer := r.read(a, err, d.listed)
 	if cap(answer.reading.Listed) > cap(d.listed) {
 		d.listed = answer.reading.Listed[:0]
 	}
-	doneUS := d.NowUS()
+	doneUS := max(r.sentUS, d.sinceBegunUS(at))
 	if answer.again {
 		d.moveOn(l.device)
 		if r.tries < d.retry.Tries {

@@ -16,23 +16,24 @@ func (d *Driver) sendReady() {
 			d.abandon(l)
 			continue
 		}
-		d.begin(r)
+		now := time.Now()
+		d.begin(r, now)
 		d.underway++
 		home := d.home(l.device)
 		d.request = d.appendRequest(d.request[:0], r, &d.nodes[home])
-		d.call(home, l)
+		d.call(home, now, l)
 	}
 }
 
 // call makes a call of d.request.
-func (d *Driver) call(node int, c caller) {
-	d.carrier.call(node, d.request, time.Now().Add(d.config.Timeout), c)
+func (d *Driver) call(node int, now time.Time, c caller) {
+	d.carrier.call(node, d.request, now.Add(d.config.Timeout), c)
 }
 
 // begin notes that a request is sent now.
-func (d *Driver) begin(r *request) {
+func (d *Driver) begin(r *request, now time.Time) {
 	r.tries++
-	r.sentUS = d.NowUS()
+	r.sentUS = d.sinceBegunUS(now)
 	if r.repeated && r.againUS == 0 {
 		r.againUS = r.sentUS
 		return
