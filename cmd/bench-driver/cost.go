@@ -77,7 +77,7 @@ func measureCost(ctx context.Context, g generator, rate float64, cfg config) (c 
 		if c, err = measureSpeed(ctx, g, rate, cfg); err != nil {
 			return c, err
 		}
-		if c.said.Unfit == "" || !g.open { // a closed loop takes all of its processor, if the target is faster
+		if c.said.Unfit == "" || !g.open { // a closed loop is as fast as it can: its row says what was unfit
 			break
 		}
 		if try == rateTries {

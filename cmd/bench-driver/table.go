@@ -30,6 +30,9 @@ func printCost(out io.Writer, g generator, c, wrk cost) {
 		ratio = fmt.Sprintf("%.2f", c.cpuS/wrk.cpuS)
 	}
 	fmt.Fprintf(out, "  %-24s %11.0f %9.1f %7s %15.1f %8.2f %8.2f\n", name, c.perS, c.cpuS, ratio, c.perConn/1024, c.said.P50, c.said.P99)
+	if c.said.Unfit != "" {
+		fmt.Fprintf(out, "    unfit: %s\n", c.said.Unfit)
+	}
 }
 
 // floor is what Playhead's driver is to reach.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,6 +88,19 @@ func (o *simulateOptions) check() error {
 		return usageError{errors.New("--segment is for --trace: the report is of the whole population")}
 	case o.json && o.parameters:
 		return usageError{errors.New("--parameters is for reading: leave out --json")}
+	}
+	return errors.Join(hasPlace("--html", o.html), hasPlace("--svg", o.svg), hasPlace("--trace", o.trace))
+}
+
+// hasPlace refuses a file for which there is no directory: what is to be written takes
+// minutes to make.
+func hasPlace(flag, path string) error {
+	dir := filepath.Dir(path)
+	switch at, err := os.Stat(dir); {
+	case err != nil:
+		return usageError{fmt.Errorf("%s %s: %w: make the directory, or name another file", flag, path, err)}
+	case !at.IsDir():
+		return usageError{fmt.Errorf("%s %s: %s is no directory: name another file", flag, path, dir)}
 	}
 	return nil
 }

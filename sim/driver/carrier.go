@@ -18,7 +18,7 @@ type carrier interface {
 	call(node int, request []byte, deadline time.Time, c caller)
 	// await waits for the end of calls, until a moment at most, and tells of all that
 	// have ended by then. A carrier that knows when an answer came without being there
-	// may rest until the moment, if it is let.
+	// rests until that moment, if it may, whatever ends before.
 	await(until time.Time, rest bool, told tell)
 	// close gives up all calls: nobody is told of them.
 	close()

@@ -2,7 +2,7 @@
 
 package driver
 
-// newCarrier carries the calls of a driver.
-func newCarrier(nodes []node, config *Config) (carrier, error) {
-	return newConns(nodes, config), nil
+// newCarrier carries the calls of a driver, and says whether it rests.
+func newCarrier(nodes []node, config *Config) (c carrier, rests bool, err error) {
+	return newConns(nodes, config), false, nil
 }

@@ -34,7 +34,7 @@ func carriers(t *testing.T, url string) map[string]carrier {
 		t.Fatal(err)
 	}
 	config := &Config{Connections: 8}
-	best, err := newCarrier(nodes, config)
+	best, _, err := newCarrier(nodes, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,8 @@ import (
 const (
 	queueLimit    = 10                   // what one device may have to say at once; more is lost, and counted
 	questionLimit = 2                    // the same of what it has to ask
-	planEvery     = time.Millisecond / 8 // how often the plan is looked at, if the carrier can rest for so short a while
+	stepEvery     = time.Millisecond     // how often the plan, and what is under way, are looked at;
+	restEvery     = time.Millisecond / 8 // the plan, where the carrier can rest for so short a while
 	planAtOnce    = 256                  // events that are planned before answers are looked at again
 	drainLimit    = 45 * time.Second     // after the last due event, for what waits,
 	longestDrain  = 10 * time.Minute     // where the tries of one request take longer than that
@@ -89,7 +90,7 @@ type Driver struct {
 	config  Config
 	nodes   []node
 	carrier carrier
-	rests   bool // the carrier may: what is next does not hang on an answer
+	rests   bool // the carrier can, and may
 	told    tell
 	pace    pace
 	begun   time.Time     // what NowUS counts from, on the monotonic clock
@@ -136,7 +137,7 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	carrier, err := newCarrier(nodes, &config)
+	carrier, rests, err := newCarrier(nodes, &config)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +145,7 @@ func New(config Config) (*Driver, error) {
 		config:    config,
 		nodes:     nodes,
 		carrier:   carrier,
-		rests:     config.rests(),
+		rests:     rests,
 		pace:      newPace(&config),
 		warm:      results.NewRecorder(0, config.WarmUp.Microseconds()),
 		measure:   results.NewRecorder(config.WarmUp.Microseconds(), config.Duration.Microseconds()),
@@ -172,9 +173,9 @@ func (c *Config) calls() int {
 	return c.Connections
 }
 
-// rests says whether the carrier may rest while no request waits for a connection: not in
-// a closed loop, nor while an aggregator may send at once what it has gathered.
-func (c *Config) rests() bool {
+// mayRest says whether the carrier may rest while no request waits for a connection. A closed
+// loop, and aggregators, send at each answer what is next.
+func (c *Config) mayRest() bool {
 	return c.Executor.Name != ConstantVUs && c.Batch.Events <= 1
 }
 
@@ -215,6 +216,10 @@ func (d *Driver) playAll(ctx context.Context) time.Duration {
 // play puts everything on its way when it is due, until a moment of the plan or the end of
 // ctx. It returns how long the plan has been played by then.
 func (d *Driver) play(ctx context.Context, until time.Duration) time.Duration {
+	every := stepEvery
+	if d.rests {
+		every = restEvery
+	}
 	d.until = until
 	for {
 		now := min(time.Since(d.begun)-time.Duration(d.heldUS)*time.Microsecond, until)
@@ -225,7 +230,7 @@ func (d *Driver) play(ctx context.Context, until time.Duration) time.Duration {
 		if more {
 			d.exchange(time.Time{})
 		} else {
-			d.exchange(time.Now().Add(planEvery))
+			d.exchange(time.Now().Add(every))
 		}
 	}
 }
@@ -249,7 +254,7 @@ func (d *Driver) drain(ctx context.Context) {
 			d.closing = true
 			limit = time.Now().Add(min(drainLimit, tries))
 		}
-		d.exchange(time.Now().Add(planEvery))
+		d.exchange(time.Now().Add(stepEvery))
 	}
 }
 

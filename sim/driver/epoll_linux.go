@@ -39,8 +39,9 @@ type epoll struct {
 	opened  chan opening
 	failed  []*socket // before their request was sent
 	expired time.Time // when calls that took too long were last looked for
-	woken   time.Time // when sockets were last said to be ready
-	stamps  *stamps   // nil: nobody rests
+	woken   time.Time // when sockets were last looked at,
+	looked  time.Time // and the time before: all that was there by then has been read
+	stamps  *stamps   // nil: it never rests
 }
 
 // socket is a connection that has a call, or is idle.
@@ -72,7 +73,7 @@ func newEpoll(nodes []node, config *Config) (*epoll, error) {
 		fd: fd, nodes: nodes, events: make([]unix.EpollEvent, eventsAtOnce),
 		idle: make([][]*socket, len(nodes)), opened: make(chan opening, config.calls()),
 	}
-	if config.rests() {
+	if config.mayRest() {
 		e.stamps = newStamps()
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -170,6 +171,7 @@ func (e *epoll) watch(s *socket, op int, events uint32) {
 
 func (e *epoll) await(until time.Time, rest bool, told tell) {
 	e.begin()
+	e.looked = e.woken
 	timeout := e.timeout(until)
 	if rest && e.stamps != nil && timeout > 0 {
 		e.stamps.rest(until)
@@ -177,9 +179,8 @@ func (e *epoll) await(until time.Time, rest bool, told tell) {
 	}
 	for {
 		n, err := unix.EpollWait(e.fd, e.events, timeout)
-		e.woken = time.Now()
-		if err != nil { // a signal: nothing has happened
-			n = 0
+		if err == nil { // else a signal: nothing has happened
+			e.woken = time.Now()
 		}
 		for _, event := range e.events[:max(0, n)] {
 			if s := e.sockets[event.Fd]; s != nil && s.fd >= 0 {
@@ -224,6 +225,11 @@ func (e *epoll) begin() {
 				e.stamps = nil
 			}
 			e.watch(s, unix.EPOLL_CTL_ADD, unix.EPOLLIN|unix.EPOLLOUT)
+			if s.err == nil {
+				if s.err = e.writeRest(s); s.err != nil {
+					e.failed = append(e.failed, s)
+				}
+			}
 		default:
 			return
 		}
@@ -271,7 +277,7 @@ func (e *epoll) read(s *socket) (a *http1.Answer, at time.Time, err error) {
 		room := s.reading.Room()
 		n := 0
 		if e.stamps != nil {
-			n, at, err = e.stamps.read(s.fd, room, e.woken)
+			n, at, err = e.stamps.read(s.fd, room, e.looked, e.woken)
 		} else {
 			n, err = rawRead(s.fd, room)
 			at = time.Now()

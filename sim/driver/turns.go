@@ -79,7 +79,7 @@ func (d *Driver) nextTurn(ctx context.Context) (lasts time.Duration, more bool) 
 		case <-ctx.Done():
 			return 0, false
 		default:
-			d.exchange(time.Now().Add(planEvery))
+			d.exchange(time.Now().Add(stepEvery))
 		}
 	}
 }
