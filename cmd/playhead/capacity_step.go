@@ -106,11 +106,15 @@ func heldOrWhy(record *results.Run) (capacity.Outcome, string) {
 	if len(why) == 0 {
 		return capacity.Held, ""
 	}
-	if busy := record.Generator.ConnectionsBusy; busy > capacity.BusyConnections {
+	if busy := record.Generator.ConnectionsBusy; busy > busyConnections {
 		why = append(why, fmt.Sprintf("all connections were taken for %.0f %% of the requests", 100*busy))
 	}
 	return capacity.Crossed, strings.Join(why, "; ")
 }
+
+// busyConnections is the share of requests from which on load.connections may have been
+// the limit.
+const busyConnections = 0.05
 
 // learn counts the operations, to know how often each occurs.
 func (c *searcher) learn(record *results.Run, scale float64) {

@@ -74,24 +74,6 @@ type Step struct {
 // that it holds. Below it the load is not the one that was asked for.
 const KeepsUp = 0.95
 
-// BusyConnections is the share of requests that found every connection taken above which
-// the number of connections may be what a step's rate was bound by.
-const BusyConnections = 0.05
-
-// connectionsMayBound says whether all steps that crossed were bound by their connections,
-// as far as is known.
-func (r *Report) connectionsMayBound() bool {
-	bound := false
-	for i := range r.Steps {
-		if s := &r.Steps[i]; s.Outcome == Crossed && s.Phase != Sweep {
-			if bound = s.ConnectionsBusy > BusyConnections; !bound {
-				return false
-			}
-		}
-	}
-	return bound
-}
-
 func (s *Step) keptUp() bool {
 	return s.Outcome != Unfit && s.TargetPerS > 0 && s.AchievedPerS >= KeepsUp*s.TargetPerS
 }

@@ -26,9 +26,6 @@ func (r *Report) Text(w io.Writer) error {
 	for _, line := range r.headline() {
 		indented(out, "  ", line)
 	}
-	if r.connectionsMayBound() {
-		indented(out, "  ", "! all connections were taken in every step that crossed: load.connections may be the limit, not the target; measure again with more")
-	}
 	r.steps(out)
 	r.law(out)
 	r.sizes(out)
