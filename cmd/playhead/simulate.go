@@ -95,6 +95,9 @@ func (o *simulateOptions) check() error {
 // hasPlace refuses a file for which there is no directory: what is to be written takes
 // minutes to make.
 func hasPlace(flag, path string) error {
+	if path == "" || path == "-" {
+		return nil
+	}
 	dir := filepath.Dir(path)
 	switch at, err := os.Stat(dir); {
 	case err != nil:

@@ -40,7 +40,7 @@ type epoll struct {
 	failed  []*socket // before their request was sent
 	expired time.Time // when calls that took too long were last looked for
 	woken   time.Time // when sockets were last looked at,
-	looked  time.Time // and the time before: all that was there by then has been read
+	looked  time.Time // and the time before: what was there by then, or all but a moment, has been read
 	stamps  *stamps   // nil: it never rests
 }
 
@@ -225,10 +225,12 @@ func (e *epoll) begin() {
 				e.stamps = nil
 			}
 			e.watch(s, unix.EPOLL_CTL_ADD, unix.EPOLLIN|unix.EPOLLOUT)
-			if s.err == nil {
-				if s.err = e.writeRest(s); s.err != nil {
-					e.failed = append(e.failed, s)
-				}
+			if s.err != nil {
+				continue
+			}
+			if err := e.writeRest(s); err != nil {
+				s.err = err
+				e.failed = append(e.failed, s)
 			}
 		default:
 			return

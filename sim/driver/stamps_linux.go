@@ -34,10 +34,10 @@ func (s *stamps) begin(fd int) bool {
 // runtime's timers, and epoll_wait, know none shorter. It keeps the runtime's processor
 // meanwhile, as work would.
 func (s *stamps) rest(until time.Time) {
+	if s.alone {
+		runtime.Gosched()
+	}
 	for left := time.Until(until); left > 0; left = time.Until(until) { // a signal ends a sleep early
-		if s.alone {
-			runtime.Gosched()
-		}
 		length := unix.NsecToTimespec(int64(left))
 		_, _, _ = syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&length)), 0, 0)
 	}

@@ -20,9 +20,10 @@ import (
 // or several, of which one fills what is read into.
 func TestWhenAnAnswerCame(t *testing.T) {
 	t.Parallel()
+	const longer = 80 << 10 // than what is kept for the next answer
 	room := len(http1.NewReading(maxAnswer).Room())
 	short := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-	long := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 3*room) + strings.Repeat(" ", 3*room)
+	long := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", longer) + strings.Repeat(" ", longer)
 	for name, pieces := range map[string][]string{
 		"whole":        {short},
 		"in its head":  {short[:20], short[20:]},
@@ -44,7 +45,7 @@ type slowTarget struct {
 	pieces  []string
 	asked   chan struct{}
 	answer  chan struct{}
-	written chan [2]time.Time // before and after a piece
+	written chan [2]time.Time // before and after a piece; closed when no more are written
 }
 
 func newSlowTarget(t *testing.T, pieces []string) (*slowTarget, carrier) {
@@ -65,7 +66,7 @@ func newSlowTarget(t *testing.T, pieces []string) (*slowTarget, carrier) {
 	t.Cleanup(c.close)
 	s := &slowTarget{nodes[0], pieces, make(chan struct{}, 1), make(chan struct{}), make(chan [2]time.Time, 1)}
 	t.Cleanup(func() { close(s.answer) })
-	go s.serve(t, listener)
+	go s.serve(listener)
 	return s, c
 }
 
@@ -95,8 +96,16 @@ func (s *slowTarget) ask(t *testing.T, c carrier, stamped bool) {
 	}
 	var wrote [2]time.Time
 	for i := range s.pieces {
-		s.answer <- struct{}{}
-		wrote = <-s.written
+		select {
+		case s.answer <- struct{}{}:
+		case <-s.written:
+			t.Fatal("the target has ended")
+		}
+		written, more := <-s.written
+		if !more {
+			t.Fatal("the target has ended")
+		}
+		wrote = written
 		if c.await(wrote[1].Add(looksLater), true, told); o.told != (i == len(s.pieces)-1) {
 			t.Fatalf("told: %v, with %d pieces of %d", o.told, i+1, len(s.pieces))
 		}
@@ -109,10 +118,10 @@ func (s *slowTarget) ask(t *testing.T, c carrier, stamped bool) {
 	}
 }
 
-func (s *slowTarget) serve(t *testing.T, listener net.Listener) {
+func (s *slowTarget) serve(listener net.Listener) {
+	defer close(s.written)
 	connection, err := listener.Accept()
-	if err != nil {
-		t.Error(err)
+	if err != nil { // the test is over
 		return
 	}
 	defer func() { _ = connection.Close() }()
@@ -128,7 +137,6 @@ func (s *slowTarget) serve(t *testing.T, listener net.Listener) {
 			}
 			before := time.Now()
 			if _, err := io.WriteString(connection, piece); err != nil {
-				t.Error(err)
 				return
 			}
 			s.written <- [2]time.Time{before, time.Now()}
