@@ -16,11 +16,10 @@ type stamps struct {
 	header  unix.Msghdr
 	into    unix.Iovec
 	control [8]uint64 // in words, for its alignment; a control message with a timespec takes 32 bytes
-	alone   bool      // the runtime has one processor: others run only when they are let
 }
 
 func newStamps() *stamps {
-	s := &stamps{alone: runtime.GOMAXPROCS(0) == 1}
+	s := &stamps{}
 	s.header = unix.Msghdr{Iov: &s.into, Iovlen: 1, Control: (*byte)(unsafe.Pointer(&s.control))}
 	return s
 }
@@ -32,11 +31,10 @@ func (s *stamps) begin(fd int) bool {
 
 // rest waits until a moment that is near, for less than a millisecond if need be: the
 // runtime's timers, and epoll_wait, know none shorter. It keeps the runtime's processor
-// meanwhile, as work would.
+// meanwhile, as work would, and lets others go first: connections that are being opened
+// waited for tens of milliseconds without.
 func (s *stamps) rest(until time.Time) {
-	if s.alone {
-		runtime.Gosched()
-	}
+	runtime.Gosched()
 	for left := time.Until(until); left > 0; left = time.Until(until) { // a signal ends a sleep early
 		length := unix.NsecToTimespec(int64(left))
 		_, _, _ = syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&length)), 0, 0)
